@@ -1,0 +1,1 @@
+"""The three services; each is deployed alone and none imports another."""

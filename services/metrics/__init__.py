@@ -1,0 +1,1 @@
+"""The metrics service: events, metric definitions, baselines; it asks nobody."""

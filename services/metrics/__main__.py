@@ -1,0 +1,45 @@
+"""`python -m services.metrics`: the metrics service's command line."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from services.metrics.app import SERVICE
+from services.metrics.commands.credentials import create_key, create_tenant
+from shared.clock import SystemClock
+from shared.database import Database
+from shared.ids import new_id
+from shared.service import command_line
+from shared.web.runtime import SCOPES
+
+app = command_line(SERVICE)
+
+
+@app.command(name="create-key")
+def create_key_(
+    tenant: Annotated[str, typer.Option(help="Readable key of the organisation; made when new")],
+    name: Annotated[str, typer.Option(help="What the key is for")] = "first key",
+    scope: Annotated[list[str] | None, typer.Option(help="A scope; may be repeated")] = None,
+    person: Annotated[str | None, typer.Option(help="The person who uses it")] = None,
+) -> None:
+    """Make an API key and print it with its tenant; it is shown this once."""
+    from uuid import UUID
+
+    scopes = scope or ["admin"]
+    unknown = set(scopes) - set(SCOPES)
+    if unknown:
+        typer.echo(f"worthwhile: no scope is named {', '.join(sorted(unknown))}.", err=True)
+        raise typer.Exit(2)
+    settings = SERVICE.settings()  # type: ignore[call-arg]
+    database, now = Database(settings.database_url), SystemClock().now()
+    with database.write(None) as connection:
+        tenant_id = create_tenant(connection, tenant, UUID(new_id()), now)
+    with database.write(tenant_id) as connection:
+        _, key = create_key(connection, tenant_id, name, scopes, now, person=person)
+    typer.echo(f"{tenant_id} {key}")
+
+
+if __name__ == "__main__":
+    app()

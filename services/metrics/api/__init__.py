@@ -1,0 +1,1 @@
+"""Routes and wire shapes of the metrics service, a file per noun."""

@@ -1,0 +1,157 @@
+"""`POST /v1/imports`: CSV files, checked row by row, then only the differences stored."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any
+
+import msgspec
+from fastapi import Depends, File, Form, Response, UploadFile
+from pydantic import Field, ValidationError
+from sqlalchemy import select
+
+from services.metrics.commands.imports import File as Table
+from services.metrics.commands.imports import import_file, prepare
+from services.metrics.domain.mapping import Mapping
+from services.metrics.domain.presets import PRESETS
+from services.metrics.queries.definitions import calendar, source
+from services.metrics.tables import imports
+from shared.chain import parse_json
+from shared.clock import format_instant
+from shared.errors import CONFLICT, INVALID, NOT_FOUND, Fault, Refusal, invalid
+from shared.ids import did_you_mean
+from shared.ledger import View
+from shared.web.routes import router as make_router
+from shared.web.runtime import Answer, Caller, Reader, reads, writes
+from shared.web.wire import InstantField, Wire
+
+router = make_router("imports")
+
+
+class Import(Wire):
+    """What an import changed."""
+
+    id: str = Field(description="Id of the import")
+    source: str = Field(description="Source of its facts")
+    at: InstantField = Field(description="When it was stored")
+    rows: int = Field(ge=0, description="Rows read")
+    skipped: int = Field(ge=0, description="Rows that give no event (not a fault)")
+    accepted: int = Field(ge=0, description="New facts")
+    restated: int = Field(ge=0, description="Facts that changed since the last export")
+    retracted: int = Field(ge=0, description="Facts that a later export no longer gives")
+    unchanged: int = Field(ge=0, description="Facts known already")
+    position: int = Field(ge=0, description="Position from which it is readable")
+
+
+@router.post("/imports", status_code=201, response_model=Import)
+def import_csv(
+    caller: Annotated[Caller, Depends(writes("events:write"))],
+    file: Annotated[UploadFile, File(description="The table (CSV, any delimiter and encoding)")],
+    source_key: Annotated[
+        str, Form(alias="source", max_length=64, description="Key of the source, or a new name")
+    ] = "files",
+    preset: Annotated[
+        str | None, Form(max_length=64, description="A built-in mapping: crm-opportunities")
+    ] = None,
+    mapping: Annotated[
+        str | None,
+        Form(max_length=100_000, description="Or a mapping as JSON; default: the source's"),
+    ] = None,
+    exported_at: Annotated[
+        InstantField | None, Form(description="When the file was exported; default: now")
+    ] = None,
+    currency: Annotated[
+        str | None, Form(pattern=r"^[A-Z]{3}$", description="Currency of amounts without one")
+    ] = None,
+    dry_run: Annotated[bool, Form(description="Only check, and say what would change")] = False,
+    lookups: Annotated[
+        list[UploadFile] | None, File(description="Tables that the mapping looks values up in")
+    ] = None,
+) -> Response:
+    """Import a CSV file.
+
+    Every row is checked first: a faulty one refuses the file, naming row and column, and nothing
+    is stored. The same file again changes nothing; a later export of the same system adds what is
+    new, restates what changed and retracts what a record no longer gives.
+    """
+    table = Table(file.filename or "file.csv", file.file.read())
+    beside = {u.filename or "": Table(u.filename or "", u.file.read()) for u in lookups or []}
+    now = caller.runtime.clock.now()
+    exported = exported_at or now
+    with caller.runtime.ledger.view(caller.tenant_id) as view:
+        rules = _mapping(view, source_key, preset, mapping)
+        extra = {
+            "exported_at": format_instant(exported),
+            "currency": currency or calendar(view).currency,
+        }
+        prepared = prepare(view, f"/sources/{source_key}", rules, table, beside, extra, now)
+
+    def work(transaction: Any) -> Answer:
+        report = import_file(transaction, f"/sources/{source_key}", prepared, exported)
+        body = {**vars(report), "id": report.import_id, "at": transaction.known_at}
+        body.pop("import_id")
+        shown = Import.model_validate(body)
+        if dry_run:
+            raise _DryRun(shown)
+        return Answer(shown, 201, None, f"/v1/imports/{shown.id}")
+
+    try:
+        return caller.command(work)
+    except _DryRun as dry:
+        return Answer(dry.report, 200).response()
+
+
+class _DryRun(Exception):
+    """Ends a transaction without a trace, with what it would have changed."""
+
+    def __init__(self, report: Import) -> None:
+        super().__init__("dry run")
+        self.report = report
+
+
+def _mapping(view: View, key: str, preset: str | None, mapping: str | None) -> Mapping:
+    if preset is not None:
+        if preset not in PRESETS:
+            detail = f"There is no preset {preset!r}.{did_you_mean(preset, PRESETS)}"
+            raise invalid("/preset", f"{detail} Presets: {', '.join(PRESETS)}.", "unknown_preset")
+        return PRESETS[preset]
+    if mapping is not None:
+        return _parsed(mapping)
+    try:
+        described, _ = source(view, key)
+    except Refusal as error:
+        detail = "Say `preset` or `mapping`, or name a source that has a mapping."
+        raise invalid("/mapping", detail, "missing") from error
+    if described.kind != "files" or not described.mapping:
+        raise CONFLICT.refusal(f"The source {key!r} has no mapping for files.")
+    return Mapping.model_validate(described.mapping)
+
+
+def _parsed(text: str) -> Mapping:
+    try:
+        return Mapping.model_validate(parse_json(text))
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise invalid("/mapping", f"This is no JSON: {error}", "json") from error
+    except ValidationError as error:
+        faults = [
+            Fault("/mapping" + "".join(f"/{p}" for p in e["loc"]), e["msg"], e["type"])
+            for e in error.errors()
+        ]
+        raise INVALID.refusal(f"The mapping: {faults[0].detail}", faults) from error
+
+
+@router.get("/imports/{import_id}")
+def get_import(import_id: str, reader: Annotated[Reader, Depends(reads("metrics:read"))]) -> Import:
+    """Show what an import changed."""
+    with reader.view() as view:
+        row = view.connection.execute(
+            select(imports).where(
+                imports.c.tenant_id == view.tenant_id, imports.c.import_id == import_id
+            )
+        ).one_or_none()
+    if row is None:
+        raise NOT_FOUND.refusal(f"There is no import {import_id!r}.")
+    body = parse_json(row.body)
+    body.pop("import_id")
+    at: datetime = row.at
+    return Import.model_validate({**body, "id": row.import_id, "at": at})

@@ -1,0 +1,411 @@
+"""Sources, their webhook addresses, and what they delivered."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from fastapi import Depends, Query, Request, Response
+from fastapi.concurrency import run_in_threadpool
+from pydantic import Field, ValidationError
+from sqlalchemy import select, update
+
+from services.metrics.commands.credentials import Vault, rotate_token
+from services.metrics.commands.definitions import describe_source
+from services.metrics.commands.deliveries import receive, translate_one
+from services.metrics.domain.facts import SourceDescribed
+from services.metrics.domain.mapping import Mapping
+from services.metrics.queries import definitions as queries
+from services.metrics.sources.opportunities import CrmMapping
+from services.metrics.tables import deliveries, quarantine
+from shared.chain import parse_json
+from shared.errors import CONFLICT, INVALID, NOT_FOUND, Fault
+from shared.ledger import Transaction
+from shared.web.pages import Page, Pages
+from shared.web.routes import router as make_router
+from shared.web.runtime import Answer, Caller, Reader, reads, runtime_of, writes
+from shared.web.wire import InstantField, Key, Known, ProblemError, Prose, Reason, Wire
+
+router = make_router("sources")
+SourceKind = Literal["hubspot", "standard-webhooks", "files"]
+Secret = Annotated[str, Field(min_length=8, max_length=500)]
+
+
+class NewSource(Wire):
+    """A system that sends events."""
+
+    key: Key = Field(description="Readable key", examples=["hubspot-eu"])
+    kind: SourceKind = Field(description="What sends: decides signature and shape")
+    secrets: list[Secret] = Field(
+        default_factory=list,
+        max_length=2,
+        description="Valid secrets (two during a rotation); never returned",
+    )
+    mapping: dict[str, Any] = Field(
+        default_factory=dict,
+        description="What the system's own names mean: for CRMs `pipelines` (pipeline -> stage -> "
+        "open, won or lost), `currency`, `lead`; else the mapping grammar of imports",
+    )
+    public_url: Annotated[str, Field(max_length=1_000, pattern=r"^https?://")] | None = Field(
+        None, description="Address that the vendor signs, where a proxy changes it"
+    )
+    reason: Prose = Field("", description="Why it is described like this")
+
+
+class SourceChange(Wire):
+    """What should change; what is left out stays."""
+
+    secrets: list[Secret] | None = Field(
+        None, min_length=1, max_length=2, description="Valid secrets"
+    )
+    mapping: dict[str, Any] | None = Field(None, description="New mapping")
+    public_url: Annotated[str, Field(max_length=1_000, pattern=r"^https?://")] | None = Field(
+        None, description="Address that the vendor signs"
+    )
+    state: Literal["active", "retired"] | None = Field(None, description="Retired: takes no more")
+    reason: Reason = Field(description="Why it changes")
+
+
+class Source(Wire):
+    """A source as it is described."""
+
+    key: str = Field(description="Readable key")
+    kind: str = Field(description="What sends")
+    state: Literal["active", "retired"] = Field(description="Whether it takes deliveries")
+    mapping: dict[str, Any] = Field(description="What its own names mean")
+    public_url: str | None = Field(description="Address that the vendor signs")
+    revision: int = Field(ge=1, description="Revision of the description")
+    webhook_path: str | None = Field(
+        None,
+        description="Path of the webhook address: shown when made or rotated, then never again",
+    )
+
+
+class SourceAnswer(Known):
+    """A source as known at a basis."""
+
+    source: Source = Field(description="The source")
+
+
+class Delivery(Wire):
+    """A webhook request as it came, and what became of it."""
+
+    id: str = Field(description="Id of the delivery")
+    source: str = Field(description="Key of the source")
+    received_at: InstantField = Field(description="When it came")
+    state: Literal["received", "translated", "quarantined", "dismissed"] = Field(
+        description="`quarantined`: kept, but not understood; mend the mapping and retry"
+    )
+    detail: str = Field(description="Why it was not understood, or what was left out")
+    events: int = Field(ge=0, description="Events that it gave")
+
+
+class SourceDismissal(Wire):
+    """Why a delivery needs no translation."""
+
+    reason: Reason = Field(description="Why it is dismissed")
+
+
+class Accepted(Wire):
+    """A delivery that is stored."""
+
+    delivery_id: str = Field(description="Id under which it can be inspected")
+
+
+class Quarantined(Wire):
+    """Something that was sent and could not become a fact."""
+
+    id: str = Field(description="Id of the item")
+    at: InstantField = Field(description="When it was put here")
+    source: str = Field(description="Who sent it")
+    status: str = Field(description="conflict or quarantined")
+    errors: list[ProblemError] = Field(description="Why")
+    item: Any = Field(description="What was sent")
+
+
+def _mapping(kind: str, mapping: dict[str, Any]) -> dict[str, Any]:
+    shape = CrmMapping if kind == "hubspot" else Mapping
+    try:
+        read = shape.model_validate(mapping)
+    except ValidationError as error:
+        faults = [
+            Fault("/mapping" + "".join(f"/{p}" for p in e["loc"]), e["msg"], e["type"])
+            for e in error.errors()
+        ]
+        raise INVALID.refusal(f"The mapping: {faults[0].detail}", faults) from error
+    return read.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+
+
+def _shown(body: SourceDescribed, revision: int, token: str | None = None) -> Source:
+    return Source(
+        **body.model_dump(exclude={"reason"}),
+        revision=revision,
+        webhook_path=None if token is None else f"/v1/webhooks/{token}",
+    )
+
+
+def _vault(caller: Caller) -> Vault:
+    vault = caller.runtime.parts["vault"]
+    assert isinstance(vault, Vault)
+    return vault
+
+
+@router.post("/sources", status_code=201, response_model=Source)
+def create_source(
+    body: NewSource, caller: Annotated[Caller, Depends(writes("metrics:write"))]
+) -> Response:
+    """Connect a source; its webhook address is shown this once.
+
+    The address is a credential: whoever has it may deliver, if the vendor's own signature fits.
+    """
+
+    def work(transaction: Transaction) -> Answer:
+        if transaction.stream(f"source/{body.key}"):
+            raise CONFLICT.refusal(f"There is a source {body.key!r} already.")
+        if body.kind != "files" and not body.secrets:
+            fault = Fault("/secrets", "The secret that the vendor signs with is needed.", "missing")
+            raise INVALID.refusal(fault.detail, [fault])
+        payload = SourceDescribed(
+            key=body.key,
+            kind=body.kind,
+            state="active",
+            mapping=_mapping(body.kind, body.mapping),
+            public_url=body.public_url,
+            reason=body.reason,
+        )
+        described, revision = describe_source(transaction, payload, 0)
+        token = None
+        if body.kind != "files":
+            connection, tenant_id = transaction.connection, transaction.tenant_id
+            _vault(caller).store(connection, tenant_id, body.key, body.secrets)
+            token = rotate_token(connection, tenant_id, body.key, transaction.known_at)
+        shown = _shown(described, revision, token)
+        return Answer(shown, 201, revision, f"/v1/sources/{body.key}")
+
+    return caller.command(work)
+
+
+@router.get("/sources")
+def list_sources(
+    reader: Annotated[Reader, Depends(reads("metrics:read"))], pages: Pages
+) -> Page[Source]:
+    """List the sources."""
+    with reader.view() as view:
+        rows = queries.source_list(view, pages.text_after(), pages.limit + 1)
+        return Page(
+            items=[_shown(*row) for row in rows[: pages.limit]],
+            next_cursor=pages.next_cursor(rows, lambda row: row[0].key),
+            known_at=view.known_at,
+            basis=view.basis.token,
+            open=view.open,
+        )
+
+
+@router.get("/sources/{key}")
+def get_source(
+    key: str, response: Response, reader: Annotated[Reader, Depends(reads("metrics:read"))]
+) -> SourceAnswer:
+    """Show a source (never its secrets)."""
+    with reader.view() as view:
+        described, revision = queries.source(view, key)
+        response.headers["ETag"] = f'"{revision}"'
+        return SourceAnswer(
+            source=_shown(described, revision),
+            known_at=view.known_at,
+            basis=view.basis.token,
+            open=view.open,
+        )
+
+
+@router.patch("/sources/{key}", response_model=Source)
+def change_source(
+    key: str, body: SourceChange, caller: Annotated[Caller, Depends(writes("metrics:write"))]
+) -> Response:
+    """Change a source: rotate secrets, mend the mapping, retire it."""
+
+    def work(transaction: Transaction) -> Answer:
+        described, revision = queries.source(transaction, key)
+        caller.demand_revision(revision)
+        changed: dict[str, Any] = {"reason": body.reason}
+        if body.mapping is not None:
+            changed["mapping"] = _mapping(described.kind, body.mapping)
+        for name in ("public_url", "state"):
+            if getattr(body, name) is not None:
+                changed[name] = getattr(body, name)
+        payload = described.model_copy(update=changed)
+        if body.secrets is not None:
+            _vault(caller).store(transaction.connection, transaction.tenant_id, key, body.secrets)
+        saved, revision = describe_source(transaction, payload, revision)
+        return Answer(_shown(saved, revision), 200, revision)
+
+    return caller.command(work)
+
+
+@router.post("/sources/{key}/rotate-token", response_model=Source)
+def rotate_source_token(
+    key: str, caller: Annotated[Caller, Depends(writes("metrics:write"))]
+) -> Response:
+    """Make a new webhook address; the one before stops working at once."""
+
+    def work(transaction: Transaction) -> Answer:
+        described, revision = queries.source(transaction, key)
+        if described.kind == "files":
+            raise CONFLICT.refusal("A source of files has no webhook address.")
+        token = rotate_token(
+            transaction.connection, transaction.tenant_id, key, transaction.known_at
+        )
+        return Answer(_shown(described, revision, token), 200, revision)
+
+    return caller.command(work)
+
+
+@router.post("/webhooks/{token}", response_model=Accepted, openapi_extra={"x-open": True})
+async def receive_webhook(token: str, request: Request) -> Response:
+    """Take a vendor's delivery.
+
+    It is authenticated on its raw bytes, stored as it came and answered; its events follow at
+    once. The address itself is the credential, and the vendor's signature comes on top.
+    """
+    body = await request.body()
+    runtime = runtime_of(request)
+    vault = runtime.parts["vault"]
+    assert isinstance(vault, Vault)
+    headers = {name.lower(): value for name, value in request.headers.items()}
+    delivery_id = await run_in_threadpool(
+        receive, runtime.ledger, vault, token, headers, body, str(request.url)
+    )
+    wake = runtime.parts.get("wake_translator")
+    if callable(wake):
+        wake()
+    return Response(
+        Accepted(delivery_id=delivery_id).model_dump_json(), 200, media_type="application/json"
+    )
+
+
+@router.get("/deliveries")
+def list_deliveries(
+    reader: Annotated[Reader, Depends(reads("metrics:read"))],
+    pages: Pages,
+    state: Annotated[
+        Literal["received", "translated", "quarantined", "dismissed"] | None,
+        Query(description="Only in this state"),
+    ] = None,
+    source: Annotated[str | None, Query(max_length=64, description="Only of this source")] = None,
+) -> Page[Delivery]:
+    """List deliveries, oldest first."""
+    with reader.view() as view:
+        query = select(deliveries).where(
+            deliveries.c.tenant_id == view.tenant_id,
+            deliveries.c.delivery_id > pages.text_after(),
+        )
+        if state is not None:
+            query = query.where(deliveries.c.state == state)
+        if source is not None:
+            query = query.where(deliveries.c.source == source)
+        rows = view.connection.execute(
+            query.order_by(deliveries.c.delivery_id).limit(pages.limit + 1)
+        ).all()
+        return Page(
+            items=[_delivery(row) for row in rows[: pages.limit]],
+            next_cursor=pages.next_cursor(rows, lambda row: row.delivery_id),
+            known_at=view.known_at,
+            basis=view.basis.token,
+            open=view.open,
+        )
+
+
+def _delivery(row: Any) -> Delivery:
+    return Delivery(
+        id=row.delivery_id,
+        source=row.source,
+        received_at=row.received_at,
+        state=row.state,
+        detail=row.detail,
+        events=row.events,
+    )
+
+
+def _find(transaction: Transaction, delivery_id: str) -> Any:
+    row = transaction.connection.execute(
+        select(deliveries).where(
+            deliveries.c.tenant_id == transaction.tenant_id,
+            deliveries.c.delivery_id == delivery_id,
+        )
+    ).one_or_none()
+    if row is None:
+        raise NOT_FOUND.refusal(f"There is no delivery {delivery_id!r}.")
+    return row
+
+
+@router.post("/deliveries/{delivery_id}/retry", response_model=Delivery)
+def retry_delivery(
+    delivery_id: str, caller: Annotated[Caller, Depends(writes("metrics:write"))]
+) -> Response:
+    """Translate a quarantined delivery again, now that the mapping is mended."""
+
+    def work(transaction: Transaction) -> Answer:
+        _find(transaction, delivery_id)
+        translate_one(transaction, delivery_id)
+        return Answer(_delivery(_find(transaction, delivery_id)))
+
+    return caller.command(work)
+
+
+@router.post("/deliveries/{delivery_id}/dismiss", response_model=Delivery)
+def dismiss_delivery(
+    delivery_id: str,
+    body: SourceDismissal,
+    caller: Annotated[Caller, Depends(writes("metrics:write"))],
+) -> Response:
+    """Say that a quarantined delivery needs no translation, and why."""
+
+    def work(transaction: Transaction) -> Answer:
+        row = _find(transaction, delivery_id)
+        if row.state != "quarantined":
+            raise CONFLICT.refusal(
+                f"The delivery is {row.state}; only quarantined ones are dismissed."
+            )
+        transaction.connection.execute(
+            update(deliveries)
+            .where(
+                deliveries.c.tenant_id == transaction.tenant_id,
+                deliveries.c.delivery_id == delivery_id,
+            )
+            .values(state="dismissed", detail=f"{caller.principal.actor}: {body.reason}")
+        )
+        return Answer(_delivery(_find(transaction, delivery_id)))
+
+    return caller.command(work)
+
+
+@router.get("/quarantine")
+def list_quarantine(
+    reader: Annotated[Reader, Depends(reads("metrics:read"))], pages: Pages
+) -> Page[Quarantined]:
+    """List what was sent and could not become a fact, oldest first."""
+    with reader.view() as view:
+        rows = view.connection.execute(
+            select(quarantine)
+            .where(
+                quarantine.c.tenant_id == view.tenant_id,
+                quarantine.c.item_id > pages.text_after(),
+            )
+            .order_by(quarantine.c.item_id)
+            .limit(pages.limit + 1)
+        ).all()
+        return Page(
+            items=[
+                Quarantined(
+                    id=row.item_id,
+                    at=row.at,
+                    source=row.source,
+                    status=row.status,
+                    errors=[ProblemError(**e) for e in parse_json(row.faults)],
+                    item=parse_json(row.item),
+                )
+                for row in rows[: pages.limit]
+            ],
+            next_cursor=pages.next_cursor(rows, lambda row: row.item_id),
+            known_at=view.known_at,
+            basis=view.basis.token,
+            open=view.open,
+        )

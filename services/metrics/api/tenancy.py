@@ -1,0 +1,296 @@
+"""The organisation itself: its calendar, its own event types, its credentials, simulated time."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from fastapi import Depends, Response
+from pydantic import Field, field_validator
+from sqlalchemy import select
+
+from services.metrics.commands.credentials import create_key, revoke_key
+from services.metrics.commands.definitions import register_type, set_calendar
+from services.metrics.domain.types import event_type
+from services.metrics.queries import definitions as queries
+from services.metrics.tables import api_keys
+from shared.errors import FORBIDDEN, INVALID, Fault
+from shared.ledger import Transaction
+from shared.money import Currency
+from shared.periods import known_zone
+from shared.web.pages import Page, Pages
+from shared.web.routes import router as make_router
+from shared.web.runtime import SCOPES, Answer, Caller, Reader, reads, writes
+from shared.web.wire import InstantField, Known, Name, Prose, Wire
+
+router = make_router("organisation")
+
+
+class Calendar(Wire):
+    """How an organisation counts its days."""
+
+    zone: str = Field(
+        "UTC", max_length=64, description="IANA time zone", examples=["Europe/Berlin"]
+    )
+    week_start: Annotated[int, Field(strict=True, ge=1, le=7)] = Field(1, description="1 = Monday")
+    fiscal_start_month: Annotated[int, Field(strict=True, ge=1, le=12)] = Field(
+        1, description="Month in which the fiscal year starts"
+    )
+    fiscal_name: Literal["end", "start"] = Field(
+        "end", description="A fiscal year is named by the year in which it ends (or starts)"
+    )
+    currency: Currency = Field("EUR", description="Reporting currency")
+    reason: Prose = Field("", description="Why it is counted like this")
+
+    @field_validator("zone")
+    @classmethod
+    def _zone_exists(cls, zone: str) -> str:
+        if not known_zone(zone):
+            raise ValueError(f"{zone!r} is no IANA time zone such as Europe/Berlin")
+        return zone
+
+
+class CalendarAnswer(Known):
+    """The calendar as known at a basis."""
+
+    calendar: Calendar = Field(description="The calendar in force")
+    version: int = Field(ge=0, description="0 until it is first set")
+
+
+class TypeField(Wire):
+    """A field of an event type."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_]{0,63}$")] = Field(description="Its name")
+    kind: Literal["text", "number", "integer", "boolean", "currency", "date", "list"] = Field(
+        "text", description="What it holds"
+    )
+    required: bool = Field(False, description="Must be there")
+    personal: bool = Field(False, description="Kept apart, never counted or grouped, erasable")
+
+
+class NewEventType(Wire):
+    """An event type of the tenant's own."""
+
+    name: Annotated[
+        str, Field(pattern=r"^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+$", max_length=100)
+    ] = Field(description="Its name, in the past tense", examples=["acme.ticket.rated"])
+    fields: list[TypeField] = Field(max_length=100, description="Its fields")
+
+
+class EventType(NewEventType):
+    """An event type that senders may use."""
+
+    schema_number: int = Field(ge=1, description="Number of its present shape")
+
+
+class NewKey(Wire):
+    """A key to be made."""
+
+    name: Name = Field(description="What it is for")
+    scopes: list[str] = Field(min_length=1, max_length=20, description=f"Of: {', '.join(SCOPES)}")
+    person: Name | None = Field(None, description="The person who uses it")
+    expires_at: InstantField | None = Field(None, description="When it ends by itself")
+
+    @field_validator("scopes")
+    @classmethod
+    def _known(cls, scopes: list[str]) -> list[str]:
+        unknown = sorted(set(scopes) - set(SCOPES))
+        if unknown:
+            raise ValueError(f"{', '.join(unknown)} is no scope; there are {', '.join(SCOPES)}")
+        return scopes
+
+
+class Credential(Wire):
+    """A credential without its secret."""
+
+    key_id: str = Field(description="Id of the key")
+    name: str = Field(description="What it is for")
+    person: str | None = Field(description="The person who uses it")
+    scopes: list[str] = Field(description="What it may do")
+
+
+class CredentialSelf(Credential):
+    """The credential that asks."""
+
+    tenant_id: str = Field(description="The organisation that it belongs to")
+
+
+class CreatedKey(Credential):
+    """A new key; the secret is shown this once."""
+
+    key: str = Field(description="The key itself")
+
+
+class ListedKey(Credential):
+    """A key in the list."""
+
+    created_at: InstantField = Field(description="When it was made")
+    expires_at: InstantField | None = Field(description="When it ends by itself")
+    revoked_at: InstantField | None = Field(description="When it was revoked")
+    last_used_at: InstantField | None = Field(description="Last use, to the minute")
+
+
+@router.get("/calendar")
+def get_calendar(reader: Annotated[Reader, Depends(reads("metrics:read"))]) -> CalendarAnswer:
+    """Show the calendar."""
+    with reader.view() as view:
+        found = queries.calendar_set(view)
+        return CalendarAnswer(
+            calendar=Calendar(**found.model_dump(exclude={"version"})) if found else Calendar(),
+            version=found.version if found else 0,
+            known_at=view.known_at,
+            basis=view.basis.token,
+            open=view.open,
+        )
+
+
+@router.put("/calendar", response_model=CalendarAnswer)
+def put_calendar(
+    body: Calendar, caller: Annotated[Caller, Depends(writes("metrics:write"))]
+) -> Response:
+    """Set the calendar; answers about earlier knowledge keep the calendar of their time."""
+
+    def work(transaction: Transaction) -> Answer:
+        present = queries.calendar_set(transaction)
+        caller.demand_revision(present.version if present else 0)
+        saved = set_calendar(transaction, body.model_dump())
+        answer = CalendarAnswer(
+            calendar=body,
+            version=saved.version,
+            known_at=transaction.known_at,
+            basis=transaction.basis.token,
+            open=True,
+        )
+        return Answer(answer, 200, saved.version)
+
+    return caller.command(work)
+
+
+@router.get("/event-types")
+def list_event_types(
+    reader: Annotated[Reader, Depends(reads("metrics:read"))], pages: Pages
+) -> Page[EventType]:
+    """List the event types that senders may use: canonical ones and the organisation's own."""
+    with reader.view() as view:
+        known = sorted(queries.types(view).items())
+        rows = [kind for name, kind in known if name > pages.text_after()][: pages.limit + 1]
+        items = [
+            EventType.model_construct(
+                name=kind.name,
+                schema_number=kind.schema_number,
+                fields=[
+                    TypeField.model_construct(
+                        name=f.name, kind=f.kind, required=f.required, personal=f.personal
+                    )
+                    for f in kind.fields.values()
+                ],
+            )
+            for kind in rows[: pages.limit]
+        ]
+        return Page[EventType].model_construct(
+            items=items,
+            next_cursor=pages.next_cursor(rows, lambda kind: kind.name),
+            known_at=view.known_at,
+            basis=view.basis.token,
+            open=view.open,
+        )
+
+
+@router.post("/event-types", status_code=201, response_model=EventType)
+def register_event_type(
+    body: NewEventType, caller: Annotated[Caller, Depends(writes("metrics:write"))]
+) -> Response:
+    """Register an event type of your own; a changed shape becomes a new schema number."""
+    names = [f.name for f in body.fields]
+    if len(set(names)) < len(names):
+        raise INVALID.refusal(
+            "Two fields have one name.", [Fault("/fields", "Names repeat.", "repeated")]
+        )
+    spec = " ".join(f"{f.name}{'!' * f.required}{'*' * f.personal}:{f.kind}" for f in body.fields)
+
+    def work(transaction: Transaction) -> Answer:
+        saved = register_type(transaction, body.name, spec)
+        assert event_type(saved.name, saved.spec).name == body.name
+        answer = EventType(**body.model_dump(), schema_number=saved.schema_number)
+        return Answer(answer, 201, saved.schema_number)
+
+    return caller.command(work)
+
+
+@router.get("/credentials/self")
+def get_own_credential(
+    reader: Annotated[Reader, Depends(reads(None))],
+) -> CredentialSelf:
+    """Show what the credential that asks stands for."""
+    principal = reader.principal
+    return CredentialSelf(
+        tenant_id=str(principal.tenant_id),
+        key_id=principal.key_id,
+        name=principal.name,
+        person=principal.person,
+        scopes=sorted(principal.scopes),
+    )
+
+
+@router.post("/keys", status_code=201, response_model=CreatedKey)
+def create_api_key(body: NewKey, caller: Annotated[Caller, Depends(writes("admin"))]) -> Response:
+    """Make an API key; the key itself is shown this once."""
+
+    def work(transaction: Transaction) -> Answer:
+        key_id, key = create_key(
+            transaction.connection,
+            transaction.tenant_id,
+            body.name,
+            body.scopes,
+            transaction.known_at,
+            person=body.person,
+            expires_at=body.expires_at,
+        )
+        shown = body.model_dump(exclude={"expires_at"})
+        return Answer(CreatedKey(**shown, key_id=key_id, key=key), 201)
+
+    if caller.idempotency_key is not None:
+        raise FORBIDDEN.refusal(
+            "Keys are not stored, so their answer can't be repeated; leave out Idempotency-Key."
+        )
+    return caller.command(work)
+
+
+@router.get("/keys")
+def list_api_keys(
+    reader: Annotated[Reader, Depends(reads("admin"))], pages: Pages
+) -> Page[ListedKey]:
+    """List API keys, without their secrets."""
+    with reader.view() as view:
+        rows = view.connection.execute(
+            select(api_keys)
+            .where(api_keys.c.tenant_id == view.tenant_id, api_keys.c.key_id > pages.text_after())
+            .order_by(api_keys.c.key_id)
+            .limit(pages.limit + 1)
+        ).all()
+        return Page(
+            items=[
+                ListedKey(
+                    key_id=row.key_id,
+                    name=row.name,
+                    person=row.person,
+                    scopes=row.scopes.split(),
+                    created_at=row.created_at,
+                    expires_at=row.expires_at,
+                    revoked_at=row.revoked_at,
+                    last_used_at=row.last_used_at,
+                )
+                for row in rows[: pages.limit]
+            ],
+            next_cursor=pages.next_cursor(rows, lambda row: row.key_id),
+            known_at=view.known_at,
+            basis=view.basis.token,
+            open=view.open,
+        )
+
+
+@router.delete("/keys/{key_id}", status_code=204)
+def revoke_api_key(key_id: str, caller: Annotated[Caller, Depends(writes("admin"))]) -> Response:
+    """Revoke an API key at once (other services notice within a minute)."""
+    with caller.transaction() as transaction:
+        revoke_key(transaction.connection, transaction.tenant_id, key_id, transaction.known_at)
+    return Response(status_code=204)

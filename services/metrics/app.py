@@ -1,0 +1,82 @@
+"""The metrics service put together: the only place where its parts meet."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from fastapi import FastAPI
+
+from services.metrics import tables, workers
+from services.metrics.api import baselines, events, imports, metrics, sources, tenancy
+from services.metrics.commands.credentials import KeyAuthentication, Vault
+from services.metrics.projections import project
+from services.metrics.settings import MetricsSettings
+from shared.clock import SimulatedClock
+from shared.database import Database
+from shared.group_commit import GroupCommit
+from shared.ledger import Ledger
+from shared.service import Service
+from shared.settings import ServiceSettings
+from shared.web.assembly import assemble
+from shared.web.devclock import clock_router
+from shared.web.feed import feed_router
+from shared.web.runtime import Runtime
+from shared.workers import Workers
+
+DESCRIPTION = (
+    "Events in, metrics out: append-only facts from any system, metrics defined over them, and "
+    "their figures for any past period as they were known at any past moment."
+)
+
+
+def create_app(settings: ServiceSettings, database: Database, ledger: Ledger) -> FastAPI:
+    """The metrics service over an open database."""
+    assert isinstance(settings, MetricsSettings)
+    key = settings.secrets_key.get_secret_value() if settings.secrets_key else None
+    runtime = Runtime(
+        service="metrics",
+        settings=settings,
+        database=database,
+        ledger=ledger,
+        clock=ledger.clock,
+        authenticate=KeyAuthentication(database, ledger.clock),
+        ready_checks={"database": SERVICE.ready_check(database)},
+        parts={"vault": Vault(key), "group_commit": GroupCommit(ledger)},
+    )
+    routers = [
+        events.router, metrics.router, baselines.router, sources.router, imports.router,
+        tenancy.router, feed_router("metrics:read"),
+    ]  # fmt: skip
+    if isinstance(ledger.clock, SimulatedClock):
+        routers.append(clock_router(ledger.clock))
+    return assemble(runtime, "Worthwhile metrics", DESCRIPTION, routers, _lifespan)
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    runtime: Runtime = app.state.runtime
+    background = create_workers(runtime.settings, runtime.ledger)
+    background.start()
+    yield
+    background.stop()
+    group = runtime.parts["group_commit"]
+    assert isinstance(group, GroupCommit)
+    group.close()
+
+
+def create_workers(settings: ServiceSettings, ledger: Ledger) -> Workers:
+    return workers.create_workers(ledger)
+
+
+SERVICE = Service(
+    name="metrics",
+    settings=MetricsSettings,
+    metadata=tables.metadata,
+    projections=tables.PROJECTIONS,
+    project=project,
+    migrations=Path(__file__).parent / "migrations",
+    create_app=create_app,
+    create_workers=create_workers,
+)

@@ -1,0 +1,1 @@
+"""Changes to the metrics ledger: functions given a transaction."""

@@ -1,0 +1,141 @@
+"""Defining things: metrics, the calendar, sources, event types; and taking facts back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import select
+
+from services.metrics.domain.definition import Definition, faults_in
+from services.metrics.domain.facts import (
+    CalendarSet,
+    MetricDefined,
+    MetricRetired,
+    Retracted,
+    SourceDescribed,
+    TypeRegistered,
+)
+from services.metrics.domain.types import CANONICAL, event_type, is_reserved
+from services.metrics.queries.definitions import (
+    DEFINITION,
+    UNKNOWN_METRIC,
+    calendar_set,
+    definitions,
+    metric,
+    types,
+    versions,
+)
+from shared.errors import CONFLICT, INVALID, NOT_FOUND, Refusal, invalid
+from shared.ids import did_you_mean
+from shared.ledger import Transaction, View
+from shared.ledger.tables import events
+
+
+def check_definition(view: View, key: str, definition: Definition, dimensions: list[str]) -> None:
+    """Refuse a definition that can't work, with a pointer and the mend for each fault."""
+    others = {k: d for k, d in definitions(view).items() if k != key}
+    faults = list(faults_in(definition, types(view), others, dimensions))
+    if faults:
+        raise INVALID.refusal(faults[0].detail, faults)
+
+
+def define_metric(
+    transaction: Transaction, metric_body: dict[str, Any], expected: int | None
+) -> MetricDefined:
+    """Save a metric, or a new version of it; the same definition again changes nothing.
+
+    `expected` is the version that the change is based on, where the sender names one.
+    """
+    key = metric_body["key"]
+    definition = DEFINITION.validate_python(metric_body["definition"])
+    check_definition(transaction, key, definition, metric_body["dimensions"])
+    past = versions(transaction, key)
+    present = past[-1].body if past else None
+    if expected is not None and expected != (present.version if present else 0):
+        raise CONFLICT.refusal(f"The metric {key!r} is at another version than {expected}.")
+    payload = MetricDefined.model_validate({**metric_body, "version": len(past) + 1})
+    if present is not None:
+        same = payload.model_copy(update={"version": present.version, "reason": present.reason})
+        if same == present and not metric(transaction, key).retired:
+            return present
+    revision = len(transaction.stream(f"metric/{key}"))
+    transaction.record(f"metric/{key}", revision, [payload])
+    return payload
+
+
+def retire_metric(transaction: Transaction, key: str, reason: str) -> MetricRetired:
+    """Take a metric out of the lists; its past stays readable."""
+    found = metric(transaction, key)
+    if found.retired:
+        raise CONFLICT.refusal(f"The metric {key!r} is retired already.")
+    if found.defined_later:
+        raise UNKNOWN_METRIC.refusal(f"There is no metric {key!r}.")
+    payload = MetricRetired(key=key, reason=reason)
+    transaction.record(f"metric/{key}", len(transaction.stream(f"metric/{key}")), [payload])
+    return payload
+
+
+def set_calendar(transaction: Transaction, body: dict[str, Any]) -> CalendarSet:
+    """Count days in another way from here on; past answers keep the calendar of their time."""
+    present = calendar_set(transaction)
+    version = present.version if present else 0
+    payload = CalendarSet.model_validate({**body, "version": version + 1})
+    transaction.record("calendar", version, [payload])
+    return payload
+
+
+def describe_source(
+    transaction: Transaction, payload: SourceDescribed, revision: int
+) -> tuple[SourceDescribed, int]:
+    """Record a source's description as the next revision of its stream."""
+    stream = f"source/{payload.key}"
+    return payload, transaction.record(stream, revision, [payload])
+
+
+def register_type(transaction: Transaction, name: str, spec: str) -> TypeRegistered:
+    """Let senders use a type of the tenant's own; a changed one is a new schema number."""
+    if name in CANONICAL or is_reserved(name):
+        raise invalid("/name", f"{name!r} is a name of the service's own.", "reserved_type")
+    try:
+        event_type(name, spec)
+    except AssertionError as error:
+        raise invalid("/fields", str(error), "field") from error
+    stream = f"type/{name}"
+    revision = len(transaction.stream(stream))
+    payload = TypeRegistered(name=name, schema_number=revision + 1, spec=spec)
+    known = types(transaction).get(name)
+    if known is not None and dict(known.fields) == dict(event_type(name, spec).fields):
+        return payload.model_copy(update={"schema_number": known.schema_number})
+    transaction.record(stream, revision, [payload])
+    return payload
+
+
+def retract(transaction: Transaction, payload: Retracted) -> int:
+    """Let a fact, or all facts of a source in a span, no longer count; the ledger's position then."""
+    if payload.event_id is not None:
+        _demand_fact(transaction, payload)
+    stream = f"retractions/{payload.source}"
+    transaction.record(stream, len(transaction.stream(stream)), [payload], subject=payload.source)
+    return transaction.position
+
+
+def _demand_fact(transaction: Transaction, payload: Retracted) -> None:
+    mine = (events.c.tenant_id == transaction.tenant_id, events.c.source == payload.source)
+    found = transaction.connection.execute(
+        select(events.c.position).where(*mine, events.c.event_id == payload.event_id).limit(1)
+    ).scalar()
+    if found is None:
+        raise _no_fact(transaction, payload)
+
+
+def _no_fact(transaction: Transaction, payload: Retracted) -> Refusal:
+    known = transaction.connection.execute(
+        select(events.c.source)
+        .where(events.c.tenant_id == transaction.tenant_id)
+        .distinct()
+        .limit(1_000)
+    ).scalars()
+    near = did_you_mean(payload.source, known.all())
+    return NOT_FOUND.refusal(
+        f"The source {payload.source!r} has no event {payload.event_id!r}.{near}"
+    )

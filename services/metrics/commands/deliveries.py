@@ -1,0 +1,270 @@
+"""Webhook deliveries: authenticated and stored verbatim first, translated into events after."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import insert, select, update
+
+from services.metrics.commands.credentials import Vault, source_of_token
+from services.metrics.domain.cloudevents import Rejected, read_cloudevent
+from services.metrics.domain.facts import RecordObserved, Retracted, SourceDescribed
+from services.metrics.domain.mapping import Mapping
+from services.metrics.domain.types import check_data
+from services.metrics.queries.definitions import source as find_source
+from services.metrics.queries.definitions import types
+from services.metrics.sources import hubspot, standard_webhooks
+from services.metrics.sources.delivery import (
+    Delivery,
+    Fact,
+    NotAuthentic,
+    NotReadable,
+    Observation,
+    Translation,
+)
+from services.metrics.sources.opportunities import CrmMapping
+from services.metrics.tables import deliveries, quarantine
+from shared.chain import canonical_json, parse_json
+from shared.clock import from_micros, to_micros
+from shared.errors import CONFLICT, NOT_FOUND, UNAUTHENTICATED, Fault
+from shared.events import Event, NewEvent
+from shared.ids import new_id
+from shared.ledger import Ledger, Transaction, new_event
+
+KINDS = ("hubspot", "standard-webhooks", "files")
+_KEPT_HEADERS = ("content-type", "user-agent")
+_KEPT_PREFIXES = ("x-hubspot-", "webhook-")
+
+
+def receive(
+    ledger: Ledger, vault: Vault, token: str, headers: dict[str, str], body: bytes, url: str
+) -> str:
+    """Authenticate a delivery on its raw bytes and store it as it came; its id."""
+    tenant_id, key = source_of_token(ledger.database, token)
+    with ledger.view(tenant_id) as view:
+        described, _ = find_source(view, key)
+        secrets = vault.open(view.connection, tenant_id, key)
+    if described.state == "retired":
+        raise NOT_FOUND.refusal("This webhook address is not in use.")
+    now = ledger.clock.now()
+    delivery = Delivery(described.public_url or url, headers, body, now)
+    try:
+        _vendor(described.kind).authenticate(delivery, secrets)
+    except NotAuthentic as error:
+        raise UNAUTHENTICATED.refusal(str(error)) from error
+    delivery_id = new_id()
+    kept = {n: v for n, v in headers.items() if n in _KEPT_HEADERS or n.startswith(_KEPT_PREFIXES)}
+    with ledger.database.write(tenant_id) as connection:
+        connection.execute(
+            insert(deliveries).values(
+                tenant_id=tenant_id,
+                delivery_id=delivery_id,
+                source=key,
+                received_at=now,
+                headers=canonical_json(kept),
+                body=body,
+                state="received",
+                detail="",
+                events=0,
+            )
+        )
+    return delivery_id
+
+
+def _vendor(kind: str) -> Any:
+    if kind == "hubspot":
+        return hubspot
+    if kind == "standard-webhooks":
+        return standard_webhooks
+    raise CONFLICT.refusal(f"A source of kind {kind!r} takes files, not webhooks.")
+
+
+def translate_pending(ledger: Ledger, tenant_ids: Iterable[UUID], limit: int = 100) -> int:
+    """Translate stored deliveries, oldest first; returns how many were looked at."""
+    count = 0
+    for tenant_id in tenant_ids:
+        with ledger.database.read(tenant_id) as connection:
+            pending = connection.execute(
+                select(deliveries.c.delivery_id)
+                .where(deliveries.c.tenant_id == tenant_id, deliveries.c.state == "received")
+                .order_by(deliveries.c.delivery_id)
+                .limit(limit)
+            ).scalars()
+            ids = list(pending)
+        for delivery_id in ids:
+            with ledger.transaction(tenant_id, actor="translator") as transaction:
+                translate_one(transaction, delivery_id)
+            count += 1
+    return count
+
+
+def translate_one(transaction: Transaction, delivery_id: str) -> str:
+    """Turn one stored delivery into events, in one transaction; its new state."""
+    mine = (
+        deliveries.c.tenant_id == transaction.tenant_id,
+        deliveries.c.delivery_id == delivery_id,
+    )
+    row = transaction.connection.execute(select(deliveries).where(*mine)).one()
+    if row.state not in ("received", "quarantined"):
+        return str(row.state)
+    described, _ = find_source(transaction, row.source)
+    delivery = Delivery("", parse_json(row.headers), row.body, row.received_at)
+    try:
+        translation = _translate(described, delivery)
+    except NotReadable as error:
+        state, detail, count = "quarantined", str(error), 0
+    else:
+        count = _append(transaction, described, translation)
+        faults = translation.faults
+        nothing = not count and faults and not translation.observations and not translation.items
+        state = "quarantined" if nothing else "translated"
+        detail = "; ".join(f.detail for _, f in faults)[:2_000]
+    transaction.connection.execute(
+        update(deliveries).where(*mine).values(state=state, detail=detail, events=count)
+    )
+    return state
+
+
+def _translate(described: SourceDescribed, delivery: Delivery) -> Translation:
+    if described.kind == "hubspot":
+        return hubspot.translate(delivery)
+    mapping = Mapping.model_validate(described.mapping)
+    return standard_webhooks.translate(delivery, mapping, f"/sources/{described.key}")
+
+
+def _append(transaction: Transaction, described: SourceDescribed, translation: Translation) -> int:
+    new: list[NewEvent] = []
+    kinds = types(transaction)
+    for item in translation.items:
+        event = read_cloudevent(item, kinds, transaction.known_at)
+        if isinstance(event, Rejected):
+            translation.faults += [(item, fault) for fault in event.faults]
+        else:
+            new.append(event)
+    records: dict[str, list[Observation]] = defaultdict(list)
+    for observation in translation.observations:
+        records[observation.record].append(observation)
+    for record, said in records.items():
+        new += _settle(transaction, described, record, said)
+    outcomes = transaction.append(new)
+    for outcome, event in zip(outcomes, new, strict=True):
+        if outcome.status == "conflict":
+            detail = f"The event {event.event_id!r} is known with other content."
+            translation.faults.append((event.data, Fault("/id", detail, "conflict")))
+    for item, fault in translation.faults:
+        keep_in_quarantine(transaction, f"/sources/{described.key}", "quarantined", item, [fault])
+    return sum(o.status == "accepted" for o in outcomes)
+
+
+def keep_in_quarantine(
+    transaction: Transaction, source: str, status: str, item: Any, faults: Iterable[Fault]
+) -> None:
+    """Keep what can't be a fact, with its reason, so that nothing sent is lost."""
+    shown = [{"pointer": f.pointer, "detail": f.detail, "code": f.code} for f in faults]
+    transaction.connection.execute(
+        insert(quarantine).values(
+            tenant_id=transaction.tenant_id,
+            item_id=new_id(),
+            at=transaction.known_at,
+            source=source[:1_000],
+            status=status,
+            faults=canonical_json(shown),
+            item=canonical_json(item),
+        )
+    )
+
+
+def _settle(
+    transaction: Transaction, described: SourceDescribed, record: str, said: list[Observation]
+) -> list[NewEvent]:
+    """The events that bring a record's stream up to all that was ever observed of it."""
+    source = f"/sources/{described.key}"
+    stream = f"record/{described.key}/{record}"
+    past = transaction.stream(stream)
+    observed, standing, versions = _fold(past)
+    fresh = [o for o in dict.fromkeys(said) if o not in observed]
+    if not fresh:
+        return []
+    mapping = CrmMapping.model_validate(described.mapping)
+    facts = {f.event_id: f for f in hubspot.settle(record, {*observed, *fresh}, mapping)}
+    revision = len(past) + 1
+    new = [_observed(source, stream, revision, record, fresh, transaction.known_at)]
+    for identity, fact in facts.items():
+        data = _canonical(transaction, fact)
+        before = standing.get(identity)
+        if before is not None and before.data == data:
+            continue
+        revision += 1
+        new.append(_fact_event(source, stream, revision, fact, data, versions.get(identity, 0)))
+    for identity in standing.keys() - facts.keys():
+        revision += 1
+        gone = Retracted(
+            source=source, event_id=identity, reason="no longer follows from the record"
+        )
+        new.append(
+            new_event(gone, source="/metrics", stream=stream, revision=revision,
+                      subject=source, occurred_at=transaction.known_at)
+        )  # fmt: skip
+    return new
+
+
+def _canonical(transaction: Transaction, fact: Fact) -> str:
+    checked, faults = check_data(types(transaction)[fact.name], fact.data)
+    assert not faults or checked, "a settled fact keeps what of it is valid"
+    return canonical_json(checked)
+
+
+def _fold(
+    past: Iterable[Event],
+) -> tuple[set[Observation], dict[str, Event], dict[str, int]]:
+    """From a record's stream: all observations, the facts that stand, how often each was said."""
+    observed: set[Observation] = set()
+    standing: dict[str, Event] = {}
+    versions: dict[str, int] = {}
+    for event in past:
+        if event.name == "source.record_observed":
+            payload = RecordObserved.model_validate(parse_json(event.data))
+            for o in payload.observations:
+                at = from_micros(int(o["at"]))
+                observed.add(Observation(payload.record, o["property"], o["value"], at))
+        elif event.name == "ledger.retracted":
+            standing.pop(Retracted.model_validate(parse_json(event.data)).event_id or "", None)
+        else:
+            standing[event.event_id] = event
+            versions[event.event_id] = versions.get(event.event_id, 0) + 1
+    return observed, standing, versions
+
+
+def _observed(
+    source: str, stream: str, revision: int, record: str, fresh: list[Observation], now: datetime
+) -> NewEvent:
+    said = [{"property": o.property, "value": o.value, "at": to_micros(o.at)} for o in fresh]
+    payload = RecordObserved(record=record, observations=said)
+    return new_event(
+        payload,
+        source="/metrics",
+        stream=stream,
+        revision=revision,
+        subject=source,
+        occurred_at=now,
+    )
+
+
+def _fact_event(
+    source: str, stream: str, revision: int, fact: Fact, data: str, version: int
+) -> NewEvent:
+    return NewEvent(
+        source=source,
+        event_id=fact.event_id,
+        sequence=str(version) if version else "",
+        name=fact.name,
+        subject=fact.subject,
+        occurred_at=fact.occurred_at,
+        stream=stream,
+        revision=revision,
+        data=data,
+    )

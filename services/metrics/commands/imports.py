@@ -1,0 +1,256 @@
+"""Importing a file: every row checked first, then only the differences appended, as one batch."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping as Lookup
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from charset_normalizer import from_bytes
+from sqlalchemy import insert, select, tuple_
+
+from services.metrics.domain.cloudevents import Rejected, read_cloudevent
+from services.metrics.domain.facts import Retracted
+from services.metrics.domain.mapping import Mapping, Translator
+from services.metrics.projections import sequence_order
+from services.metrics.queries.definitions import types
+from services.metrics.tables import excluded, imports
+from shared.chain import canonical_json
+from shared.clock import format_instant
+from shared.errors import INVALID, Fault, invalid
+from shared.events import Event, NewEvent
+from shared.ids import new_id
+from shared.ledger import Transaction, View, new_event, read_event
+from shared.ledger.projecting import known
+from shared.ledger.tables import events
+
+MAX_ROWS = 200_000
+MAX_FAULTS = 100
+_DELIMITERS = ",;\t|"
+
+
+@dataclass(frozen=True)
+class File:
+    """An uploaded table as it came."""
+
+    name: str
+    content: bytes
+
+
+@dataclass
+class Prepared:
+    """A file whose every row has been checked."""
+
+    rows: int = 0
+    skipped: int = 0
+    events: list[NewEvent] = field(default_factory=list)
+    absent_ids: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Report:
+    """What an import changed."""
+
+    import_id: str
+    source: str
+    rows: int
+    skipped: int
+    accepted: int = 0
+    unchanged: int = 0
+    restated: int = 0
+    retracted: int = 0
+    position: int = 0
+
+
+def read_table(file: File) -> tuple[list[str], list[list[str]]]:
+    """The header and rows of a CSV file in whatever encoding and dialect it has."""
+    text = _decoded(file)
+    try:
+        dialect: Any = csv.Sniffer().sniff(text[:20_000], _DELIMITERS)
+    except csv.Error:
+        dialect = csv.excel
+    try:
+        table = [row for row in csv.reader(io.StringIO(text, newline=""), dialect)]
+    except csv.Error as error:
+        raise invalid("/file", f"{file.name} is no CSV: {error}.", "csv") from error
+    if not table or not any(table[0]):
+        raise invalid("/file", f"{file.name} has no header row.", "empty")
+    if len(table) > MAX_ROWS:
+        raise invalid("/file", f"At most {MAX_ROWS} rows at once; split the file.", "too_long")
+    return [name.strip() for name in table[0]], table[1:]
+
+
+def _decoded(file: File) -> str:
+    try:
+        text = file.content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        best = from_bytes(file.content).best()
+        if best is None:
+            raise invalid(
+                "/file", f"{file.name} is no text in a known encoding.", "encoding"
+            ) from None
+        text = str(best)
+    if "\x00" in text:
+        raise invalid("/file", f"{file.name} holds NUL characters; it is no CSV file.", "csv")
+    return text
+
+
+def lookup_tables(mapping: Mapping, files: Lookup[str, File]) -> dict[str, dict[str, str]]:
+    """The tables that a mapping looks values up in."""
+    tables: dict[str, dict[str, str]] = {}
+    for name, rule in mapping.lookups.items():
+        if rule.file not in files:
+            if rule.optional:
+                continue
+            raise invalid("/lookups", f"The mapping needs the file {rule.file!r}.", "missing_file")
+        header, rows = read_table(files[rule.file])
+        for column in (rule.key, rule.value):
+            if column not in header:
+                raise invalid(
+                    "/lookups", f"{rule.file} has no column {column!r}.", "missing_column"
+                )
+        key, value = header.index(rule.key), header.index(rule.value)
+        tables[name] = {r[key].strip(): r[value].strip() for r in rows if len(r) == len(header)}
+    return tables
+
+
+def prepare(
+    view: View,
+    source: str,
+    mapping: Mapping,
+    file: File,
+    lookups: Lookup[str, File],
+    extra: Lookup[str, str],
+    now: datetime,
+) -> Prepared:
+    """Check every row; refuses the whole file with each faulty row and column."""
+    header, table = read_table(file)
+    _demand_columns(mapping, header, extra)
+    translator = Translator(mapping, source, lookup_tables(mapping, lookups), extra)
+    kinds, prepared, faults = types(view), Prepared(), []
+    for number, cells in enumerate(table, start=2):
+        if not any(cell.strip() for cell in cells):
+            continue
+        prepared.rows += 1
+        if len(cells) != len(header):
+            detail = f"Row {number} has {len(cells)} columns, the header {len(header)}."
+            faults.append(Fault(f"/rows/{number}", detail, "columns"))
+            continue
+        made = translator.translate(dict(zip(header, cells, strict=True)), f"/rows/{number}")
+        faults += [_worded(f, number) for f in made.faults]
+        prepared.skipped += not made.items and not made.faults
+        for item in made.items:
+            event = read_cloudevent(item, kinds, now)
+            if isinstance(event, Rejected):
+                faults += [
+                    _worded(Fault(f"/rows/{number}{f.pointer}", f.detail, f.code), number)
+                    for f in event.faults
+                ]
+            else:
+                prepared.events.append(event)
+        given = {item["id"] for item in made.items}
+        prepared.absent_ids += [i for i in made.possible_ids if i not in given]
+    if faults:
+        raise INVALID.refusal(
+            f"{len(faults)} faults in {file.name}; nothing was stored. First: {faults[0].detail}",
+            faults[:MAX_FAULTS],
+        )
+    return prepared
+
+
+def _worded(fault: Fault, number: int) -> Fault:
+    column = fault.pointer.rpartition("/")[2]
+    return Fault(fault.pointer, f"Row {number}, column {column}: {fault.detail}", fault.code)
+
+
+def _demand_columns(mapping: Mapping, header: Sequence[str], extra: Lookup[str, str]) -> None:
+    needed: set[str] = set()
+    for rule in mapping.events:
+        needed.add(rule.time.column)
+        for value in rule.data.values():
+            column = value if isinstance(value, str) else value.column
+            if column is not None:
+                needed.add(column)
+    missing = sorted(c for c in needed if c not in header and c not in extra and "." not in c)
+    if missing:
+        raise INVALID.refusal(
+            f"The file lacks the columns {', '.join(missing)}.",
+            [Fault("/rows/1", f"Row 1 has no column {c!r}.", "missing_column") for c in missing],
+        )
+
+
+def import_file(
+    transaction: Transaction, source: str, prepared: Prepared, exported_at: datetime
+) -> Report:
+    """Append what the file says that is not known yet.
+
+    A fact that stands with the same content is left alone, one that changed is restated, and one
+    that the same record no longer gives is retracted, if the export is newer than what stands.
+    """
+    ids = [e.event_id for e in prepared.events] + prepared.absent_ids
+    standing = _standing(transaction, source, ids)
+    report = Report(new_id(), source, prepared.rows, prepared.skipped)
+    new: list[tuple[str, NewEvent]] = []
+    for event in prepared.events:
+        before = standing.get(event.event_id)
+        if before is not None and before.content == event.content:
+            report.unchanged += 1
+        else:
+            new.append(("accepted" if before is None else "restated", event))
+    order = sequence_order(format_instant(exported_at))
+    for identity in prepared.absent_ids:
+        before = standing.get(identity)
+        if before is not None and sequence_order(before.sequence) < order:
+            gone = Retracted(source=source, event_id=identity, reason="not in a later export")
+            new.append(("retracted", _retraction(transaction, gone)))
+    outcomes = transaction.append([event for _, event in new])
+    for (effect, _), outcome in zip(new, outcomes, strict=True):
+        shown = effect if outcome.status == "accepted" else "unchanged"
+        setattr(report, shown, getattr(report, shown) + 1)
+    report.position = transaction.position
+    transaction.connection.execute(
+        insert(imports).values(
+            tenant_id=transaction.tenant_id,
+            import_id=report.import_id,
+            source=source,
+            at=transaction.known_at,
+            body=canonical_json(vars(report)),
+        )
+    )
+    return report
+
+
+def _retraction(transaction: Transaction, payload: Retracted) -> NewEvent:
+    return new_event(
+        payload, source="/metrics", occurred_at=transaction.known_at, subject=payload.source
+    )
+
+
+def _standing(transaction: Transaction, source: str, ids: Sequence[str]) -> dict[str, Event]:
+    """The version of each fact that counts now."""
+    found: dict[str, Event] = {}
+    gone = (
+        select(excluded.c.position)
+        .where(
+            excluded.c.tenant_id == transaction.tenant_id,
+            excluded.c.position == events.c.position,
+            known(excluded, transaction.position),
+        )
+        .exists()
+    )
+    for start in range(0, len(ids), 500):
+        chunk = [(source, i) for i in ids[start : start + 500]]
+        rows = transaction.connection.execute(
+            select(events).where(
+                events.c.tenant_id == transaction.tenant_id,
+                tuple_(events.c.source, events.c.event_id).in_(chunk),
+                ~gone,
+            )
+        )
+        for row in rows:
+            found[row.event_id] = read_event(row._mapping)
+    return found

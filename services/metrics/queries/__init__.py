@@ -1,0 +1,1 @@
+"""Questions to the metrics ledger: functions given a view."""

@@ -1,0 +1,253 @@
+"""Baselines: a metric's figure over past periods, its spread, and why there is none."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import Any, Literal
+
+from pydantic import Field
+from sqlalchemy import select
+
+from services.metrics.domain.definition import Duration, Ratio, Simple
+from services.metrics.domain.facts import BaselineFrozen
+from services.metrics.domain.filters import Filter
+from services.metrics.queries.definitions import calendar, metric
+from services.metrics.queries.figures import Span, no_such_period, periods_of, question
+from services.metrics.replay.answer import Value
+from services.metrics.replay.fold import Figure, Frame, fold, grouping, quantile
+from services.metrics.replay.plan import Folded, Question, compute, word
+from services.metrics.tables import baselines
+from shared.errors import NOT_FOUND
+from shared.ledger import View
+from shared.ledger.projecting import known
+from shared.money import exact, figure
+from shared.periods import Period, PeriodError, parse_period, trailing
+from shared.web.wire import Known, PeriodName, Wire
+
+# 3 / d2 for moving ranges of two (d2 = 2 / sqrt(pi)), to 8 digits: the limits of an XmR chart.
+LIMIT_FACTOR = Fraction(26586808, 10_000_000)
+MIN_LIMIT_PERIODS = 4
+Method = Literal["pooled", "mean_of_periods", "median_of_periods"]
+State = Literal["established", "insufficient", "unmeasurable"]
+Cause = Literal["not_thought_of", "no_instrument", "source_silent", "no_history"]
+_MENDS = {
+    "no_instrument": "No source has ever sent events of the metric's types. Connect one, or upload "
+    "the history as a file.",
+    "source_silent": "The sources exist, but sent nothing for these periods. Find out whether they "
+    "were switched off, and upload what is missing.",
+    "no_history": "The sources' data begin after these periods. Load older history, or take later "
+    "periods as the baseline.",
+    "not_thought_of": "Nobody recorded this at the time. Begin to measure now.",
+}
+
+
+class Limits(Wire):
+    """Natural limits of an XmR chart over the baseline's periods."""
+
+    center: float = Field(description="Mean of the periods")
+    lower: float = Field(description="Lower natural limit")
+    upper: float = Field(description="Upper natural limit")
+    periods: int = Field(ge=MIN_LIMIT_PERIODS, description="Periods that the limits rest on")
+
+
+class BaselineFigure(Known):
+    """A metric's figure over past periods, frozen or for a look."""
+
+    id: str | None = Field(description="Id of the frozen baseline; null for a look")
+    metric: str = Field(description="Key of the metric")
+    version: int = Field(ge=1, description="Version of its definition")
+    unit: str = Field(description="Unit of the value")
+    periods: list[PeriodName] = Field(description="The periods, oldest first", min_length=1)
+    method: Method = Field(
+        description="`pooled`: all events of the periods together (for additive figures the mean "
+        "of the periods); or the mean or median of the periods' own values"
+    )
+    where: dict[str, Any] | None = Field(description="Filter, besides the metric's own")
+    value: float | None = Field(description="15 significant digits; null with a cause")
+    numerator: str | None = Field(description="Exact decimal above the line")
+    denominator: str | None = Field(description="Exact decimal below the line")
+    n: int = Field(ge=0, description="Events (of the denominator, for a ratio)")
+    spread: float | None = Field(description="Mean moving range between neighbouring periods")
+    limits: Limits | None = Field(description="Natural limits; null below 4 periods with values")
+    state: State = Field(description="Whether it can be built on")
+    cause: Cause | None = Field(description="Why it can't be measured")
+    mend: str | None = Field(description="What would make it measurable")
+    values: list[Value] = Field(description="Each period's own value with its proof")
+    reason: str = Field(description="Why it was frozen")
+
+
+def baseline_periods(
+    view: View, names: Sequence[str], count: int | None, last: str | None
+) -> list[Period]:
+    """The periods named, or `count` periods of which `last` is the last."""
+    days = calendar(view)
+    if names:
+        return periods_of(Span(list(names)), days)
+    assert count is not None and last is not None, "the API demands one of the two forms"
+    try:
+        return trailing(parse_period(last, days), count, days)
+    except PeriodError as error:
+        raise no_such_period("/trailing/last", error) from error
+
+
+def baseline(
+    view: View,
+    key: str,
+    periods: Sequence[Period],
+    method: Method,
+    *,
+    where: Filter | None = None,
+    where_json: dict[str, Any] | None = None,
+    version: int | None = None,
+) -> BaselineFigure:
+    """A metric's figure over periods as known at the view."""
+    found = metric(view, key, version)
+    asked = question(view, found, list(periods), calendar(view), where=where)
+    folded = compute(view, asked)
+    figures = folded.figures[()]
+    whole = _whole(folded, figures, method)
+    values = word(view, folded)
+    measured = [f.value for f, v in zip(figures, values, strict=True) if v.value is not None]
+    present = [f for f in measured if f is not None]
+    cause = _cause(folded, values) if whole.value is None or not present else None
+    known_value = None if cause else whole.value
+    return BaselineFigure(
+        known_at=view.known_at,
+        basis=view.basis.token,
+        open=view.open,
+        id=None,
+        metric=key,
+        version=found.body.version,
+        unit=found.body.unit,
+        periods=[p.name for p in periods],
+        method=method,
+        where=where_json,
+        value=None if known_value is None else figure(known_value),
+        numerator=None if whole.numerator is None else exact(whole.numerator),
+        denominator=None if whole.denominator is None else exact(whole.denominator),
+        n=whole.n,
+        spread=_spread(present),
+        limits=_limits(present),
+        state="unmeasurable"
+        if cause
+        else "established"
+        if len(present) == len(values)
+        else "insufficient",
+        cause=cause,
+        mend=_MENDS[cause] if cause else None,
+        values=values,
+        reason="",
+    )
+
+
+def _whole(folded: Folded, figures: Sequence[Figure], method: Method) -> Figure:
+    present = [f.value for f in figures if f.value is not None]
+    total = Figure(n=sum(f.n for f in figures))
+    if method == "pooled" and _is_quotient(folded.question):
+        total.numerator = sum((f.numerator or Fraction(0) for f in figures), Fraction(0))
+        total.denominator = sum((f.denominator or Fraction(0) for f in figures), Fraction(0))
+        if total.denominator:
+            total.value = total.numerator / total.denominator
+    elif method == "pooled" and _is_order_statistic(folded.question):
+        total.value = _pooled_order_statistic(folded)
+    elif present:
+        total.value = (
+            quantile(present, Fraction(1, 2))
+            if method == "median_of_periods"
+            else sum(present, Fraction(0)) / len(present)
+        )
+    return total
+
+
+def _is_quotient(asked: Question) -> bool:
+    definition = asked.definition
+    if isinstance(definition, Duration):
+        return definition.statistic == "average"
+    if isinstance(definition, Ratio):
+        return True
+    return definition.kind == "average" or getattr(definition, "statistic", "") == "average"
+
+
+def _is_order_statistic(asked: Question) -> bool:
+    definition = asked.definition
+    return isinstance(definition, Duration) or (
+        isinstance(definition, Simple) and definition.kind == "percentile"
+    )
+
+
+class _Merged(Frame):
+    """Several periods taken as one."""
+
+    def index_of(self, row: Any) -> int | None:
+        return None if super().index_of(row) is None else 0
+
+
+def _pooled_order_statistic(folded: Folded) -> Fraction | None:
+    asked = folded.question
+    frame = _Merged(folded.frame.periods, folded.frame.calendar)
+    found = fold(asked.leaves()[0], folded.rows, frame, grouping(()), asked.where)
+    return found[()][0].value if () in found else None
+
+
+def _cause(folded: Folded, values: Sequence[Value]) -> Cause:
+    since = folded.since
+    if since.first_day is None:
+        return "no_history" if since.answered_from else "no_instrument"
+    if values[-1].end <= since.first_day:
+        return "no_history"
+    return "source_silent"
+
+
+def _spread(values: Sequence[Fraction]) -> float | None:
+    if len(values) < 2:
+        return None
+    return figure(_mean_range(values))
+
+
+def _mean_range(values: Sequence[Fraction]) -> Fraction:
+    ranges = [abs(b - a) for a, b in zip(values, values[1:], strict=False)]
+    return sum(ranges, Fraction(0)) / len(ranges)
+
+
+def _limits(values: Sequence[Fraction]) -> Limits | None:
+    if len(values) < MIN_LIMIT_PERIODS:
+        return None
+    center = sum(values, Fraction(0)) / len(values)
+    reach = LIMIT_FACTOR * _mean_range(values)
+    return Limits(
+        center=figure(center),
+        lower=figure(center - reach),
+        upper=figure(center + reach),
+        periods=len(values),
+    )
+
+
+def frozen(view: View, baseline_id: str) -> tuple[BaselineFrozen, BaselineFigure]:
+    """A frozen baseline: the event and the answer that it holds."""
+    body = view.connection.execute(
+        select(baselines.c.body).where(
+            baselines.c.tenant_id == view.tenant_id,
+            baselines.c.baseline_id == baseline_id,
+            known(baselines, view.position),
+        )
+    ).scalar()
+    if body is None:
+        raise NOT_FOUND.refusal(f"There is no baseline {baseline_id!r}.")
+    event = BaselineFrozen.model_validate_json(body)
+    return event, BaselineFigure.model_validate(event.answer)
+
+
+def frozen_list(view: View, metric_key: str | None, after: str, limit: int) -> list[BaselineFigure]:
+    query = select(baselines.c.body).where(
+        baselines.c.tenant_id == view.tenant_id,
+        baselines.c.baseline_id > after,
+        known(baselines, view.position),
+    )
+    if metric_key is not None:
+        query = query.where(baselines.c.metric == metric_key)
+    rows = view.connection.execute(query.order_by(baselines.c.baseline_id).limit(limit))
+    return [
+        BaselineFigure.model_validate(BaselineFrozen.model_validate_json(body).answer)
+        for body in rows.scalars()
+    ]

@@ -1,0 +1,1 @@
+"""The vendors' ways of sending: one file each, pure."""

@@ -1,0 +1,186 @@
+"""HubSpot: object subscriptions (v3, v2, v1 signatures) and the workflow action's body."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import re
+from collections.abc import Iterable
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+from services.metrics.sources.delivery import (
+    Delivery,
+    Fact,
+    NotAuthentic,
+    NotReadable,
+    Observation,
+    Secrets,
+    Translation,
+)
+from services.metrics.sources.opportunities import CrmMapping, Outcome
+from services.metrics.sources.opportunities import settle as settle_deal
+from shared.chain import parse_json
+from shared.clock import EPOCH, to_micros
+from shared.errors import Fault
+
+# HubSpot says five minutes; a sender's clock may also run a little ahead of ours.
+TOLERANCE = timedelta(minutes=5)
+STAGES: dict[str, Outcome] = {"closedwon": "won", "closedlost": "lost"}
+_DECODED = re.compile("|".join(("%3A", "%2F", "%3F", "%40", "%21", "%24", "%27", "%28", "%29", "%2A", "%2C", "%3B")), re.IGNORECASE)  # fmt: skip  # noqa: E501
+_OBJECTS = {"0-1": "contact", "0-2": "company", "0-3": "deal", "0-5": "ticket"}
+_PROPERTIES = {
+    "dealstage": "stage", "amount": "amount", "deal_currency_code": "currency",
+    "hubspot_owner_id": "owner", "pipeline": "pipeline", "dealtype": "type",
+    "hs_is_closed_won": "won",
+}  # fmt: skip
+_DEAL_TYPES = {"newbusiness": "new", "existingbusiness": "upsell"}
+
+
+def signed_url(url: str) -> str:
+    """The address as HubSpot signs it: exactly these twelve escapes undone."""
+    return _DECODED.sub(lambda match: chr(int(match[0][1:], 16)), url)
+
+
+def authenticate(delivery: Delivery, secrets: Secrets) -> None:
+    """Check the signature on the raw bytes; raises `NotAuthentic`."""
+    headers = delivery.headers
+    if "x-hubspot-signature-v3" in headers:
+        _authenticate_v3(delivery, secrets)
+        return
+    given = headers.get("x-hubspot-signature")
+    if given is None:
+        raise NotAuthentic("The request carries no X-HubSpot-Signature.")
+    version = headers.get("x-hubspot-signature-version", "v1")
+    if version not in ("v1", "v2"):
+        raise NotAuthentic(f"The signature version {version[:20]!r} is not known.")
+    prefix = "" if version == "v1" else f"{delivery.method}{delivery.url}"
+    for secret in secrets:
+        expected = hashlib.sha256(f"{secret}{prefix}".encode() + delivery.body).hexdigest()
+        if hmac.compare_digest(expected.encode(), given.encode("utf-8", "replace")):
+            return
+    raise NotAuthentic(f"The {version} signature does not fit the body and any valid secret.")
+
+
+def _authenticate_v3(delivery: Delivery, secrets: Secrets) -> None:
+    timestamp = delivery.headers.get("x-hubspot-request-timestamp", "")
+    if not timestamp.isdecimal() or len(timestamp) > 16:
+        raise NotAuthentic("X-HubSpot-Request-Timestamp must be milliseconds since 1970.")
+    sent_at = EPOCH + timedelta(milliseconds=int(timestamp))
+    if abs(delivery.received_at - sent_at) > TOLERANCE:
+        raise NotAuthentic("The request's timestamp is more than 5 minutes off; it is stale.")
+    message = f"{delivery.method}{signed_url(delivery.url)}".encode() + delivery.body
+    given = delivery.headers["x-hubspot-signature-v3"].encode("utf-8", "replace")
+    for secret in secrets:
+        digest = hmac.new(secret.encode(), message + timestamp.encode(), hashlib.sha256).digest()
+        if hmac.compare_digest(base64.b64encode(digest), given):
+            return
+    raise NotAuthentic("The v3 signature does not fit the address, the body and any valid secret.")
+
+
+def translate(delivery: Delivery) -> Translation:
+    """What the notifications of a delivery say; one that is not understood blocks no other."""
+    try:
+        body = parse_json(delivery.body)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise NotReadable(f"The body is no JSON: {error}") from error
+    translation = Translation()
+    if isinstance(body, dict) and "properties" in body:
+        _translate_workflow(body, translation)
+        return translation
+    if not isinstance(body, list):
+        raise NotReadable("The body is neither a list of notifications nor a workflow's object.")
+    for item in body:
+        try:
+            _translate_item(item, translation)
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            detail = f"A notification lacks or garbles {error}."
+            translation.faults.append((item, Fault("/", detail, "notification")))
+    return translation
+
+
+def _translate_item(item: dict[str, Any], translation: Translation) -> None:
+    kind, _, change = item["subscriptionType"].partition(".")
+    if kind == "object":
+        kind = _OBJECTS.get(str(item.get("objectTypeId")), "other")
+    if kind not in ("deal", "contact"):
+        translation.ignored += 1
+        return
+    record, at = _record(item, kind), _moment(item["occurredAt"])
+    match change:
+        case "creation":
+            observed = ("created", str(item.get("changeSource") or ""))
+        case "deletion":
+            observed = ("deleted", "true")
+        case "propertyChange":
+            observed = _property(kind, item["propertyName"], item.get("propertyValue"))
+        case _:
+            observed = ("", "")
+    if not observed[0]:
+        translation.ignored += 1
+        return
+    translation.observations.append(Observation(record, observed[0], observed[1], at))
+
+
+def _record(item: dict[str, Any], kind: str) -> str:
+    portal, identity = item["portalId"], item["objectId"]
+    if isinstance(identity, bool) or not isinstance(identity, int | str):
+        raise ValueError("objectId")
+    return f"{portal}/{kind}/{identity}"
+
+
+def _moment(milliseconds: Any) -> Any:
+    if isinstance(milliseconds, bool) or not isinstance(milliseconds, int | Decimal):
+        raise ValueError("occurredAt")
+    return EPOCH + timedelta(milliseconds=int(milliseconds))
+
+
+def _property(kind: str, name: str, value: Any) -> tuple[str, str]:
+    text = "" if value is None else str(value)
+    if kind == "contact":
+        return ("lifecycle", text) if name == "lifecyclestage" else ("", "")
+    known = _PROPERTIES.get(name, "")
+    return (known, _DEAL_TYPES.get(text, "") if known == "type" else text)
+
+
+def _translate_workflow(body: dict[str, Any], translation: Translation) -> None:
+    """The 'send webhook' action: one whole object, each property with its own time."""
+    try:
+        kind = _OBJECTS.get(str(body.get("objectTypeId")), str(body.get("objectType", "")).lower())
+        if kind not in ("deal", "contact"):
+            translation.ignored += 1
+            return
+        record = _record(body, kind)
+        for name, wrapped in body["properties"].items():
+            observed = _property(kind, name, wrapped["value"])
+            if observed[0]:
+                at = _moment(wrapped["timestamp"])
+                translation.observations.append(Observation(record, *observed, at))
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        raise NotReadable(f"The workflow's object lacks or garbles {error}.") from error
+
+
+def settle(record: str, observations: Iterable[Observation], mapping: CrmMapping) -> list[Fact]:
+    """The facts of one record from all that was observed of it."""
+    if "/contact/" in record:
+        return _settle_contact(record, observations, mapping)
+    return settle_deal(record, observations, mapping, STAGES)
+
+
+def _settle_contact(
+    record: str, observations: Iterable[Observation], mapping: CrmMapping
+) -> list[Fact]:
+    wanted = {"contact_created": "created", "lifecycle_stage": "lifecycle"}.get(mapping.lead)
+    moments = sorted(
+        o.at
+        for o in observations
+        if o.property == wanted and (wanted == "created" or o.value in mapping.lead_stages)
+    )
+    if not moments:
+        return []
+    identity = f"{record}/lead_created/{to_micros(moments[0])}"
+    return [Fact(identity, "crm.lead.created", f"lead/{record}", moments[0], {})]

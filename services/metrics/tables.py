@@ -1,0 +1,167 @@
+"""The tables of the metrics service: the ledger's, its projections, and what stands beside it."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    Uuid,
+)
+
+from shared.database import Hash, Instant, Position
+from shared.follow import checkpoints
+from shared.ledger.tables import kit
+from shared.web.idempotency import answers
+from shared.workers import leases
+
+metadata = MetaData()
+for _table in (*kit.sorted_tables,):
+    _table.to_metadata(metadata)
+assert {checkpoints.name, answers.name, leases.name} <= set(metadata.tables), "the kit is whole"
+
+
+def _known() -> tuple[Column[int], Column[int]]:
+    return (
+        Column("from_position", Position, primary_key=True, autoincrement=False),
+        Column("to_position", Position),
+    )
+
+
+# Projections: moved by the ledger alone, dropped and rebuilt at will.
+metric_versions = Table(
+    "metric_versions", metadata,
+    Column("tenant_id", Uuid, primary_key=True),
+    Column("key", String(64), primary_key=True),
+    *_known(),
+    Column("version", Integer, nullable=False),
+    Column("retired", Boolean, nullable=False),
+    Column("body", Text, nullable=False),
+)  # fmt: skip
+calendars = Table(
+    "calendars", metadata,
+    Column("tenant_id", Uuid, primary_key=True),
+    *_known(),
+    Column("version", Integer, nullable=False),
+    Column("body", Text, nullable=False),
+)  # fmt: skip
+sources = Table(
+    "sources", metadata,
+    Column("tenant_id", Uuid, primary_key=True),
+    Column("key", String(64), primary_key=True),
+    *_known(),
+    Column("revision", Integer, nullable=False),
+    Column("body", Text, nullable=False),
+)  # fmt: skip
+event_types = Table(
+    "event_types", metadata,
+    Column("tenant_id", Uuid, primary_key=True),
+    Column("name", String(200), primary_key=True),
+    *_known(),
+    Column("schema_number", Integer, nullable=False),
+    Column("spec", Text, nullable=False),
+)  # fmt: skip
+excluded = Table(
+    "excluded", metadata,
+    Column("tenant_id", Uuid, primary_key=True),
+    Column("position", Position, primary_key=True, autoincrement=False),
+    *_known(),
+    Column("cause", String(20), nullable=False),
+)  # fmt: skip
+retractions = Table(
+    "retractions", metadata,
+    Column("tenant_id", Uuid, primary_key=True),
+    *_known(),
+    Column("source", Text, nullable=False),
+    Column("event_id", Text),
+    Column("starts_at", Instant),
+    Column("ends_at", Instant),
+    Column("reason", Text, nullable=False),
+)  # fmt: skip
+spans = Table(
+    "spans", metadata,
+    Column("tenant_id", Uuid, primary_key=True),
+    Column("source", Text, primary_key=True),
+    Column("name", Text, primary_key=True),
+    *_known(),
+    Column("first_occurred_at", Instant, nullable=False),
+)  # fmt: skip
+baselines = Table(
+    "baselines", metadata,
+    Column("tenant_id", Uuid, primary_key=True),
+    Column("baseline_id", String(36), primary_key=True),
+    *_known(),
+    Column("metric", String(64), nullable=False),
+    Column("body", Text, nullable=False),
+)  # fmt: skip
+
+PROJECTIONS = (
+    metric_versions, calendars, sources, event_types, excluded, retractions, spans, baselines,
+)  # fmt: skip
+
+# Beside the ledger: credentials, secrets, raw deliveries, quarantine.
+api_keys = Table(
+    "api_keys", metadata,
+    Column("tenant_id", Uuid, primary_key=True),
+    Column("key_id", String(36), primary_key=True),
+    Column("hash", Hash, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("person", Text),
+    Column("scopes", Text, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("expires_at", Instant),
+    Column("revoked_at", Instant),
+    Column("last_used_at", Instant),
+    Index("api_keys_by_hash", "tenant_id", "hash", unique=True),
+)  # fmt: skip
+source_secrets = Table(
+    "source_secrets", metadata,
+    Column("tenant_id", Uuid, primary_key=True),
+    Column("source", String(64), primary_key=True),
+    Column("slot", Integer, primary_key=True, autoincrement=False),
+    Column("sealed", LargeBinary, nullable=False),
+)  # fmt: skip
+webhook_tokens = Table(
+    "webhook_tokens", metadata,
+    Column("tenant_id", Uuid, primary_key=True),
+    Column("hash", Hash, primary_key=True),
+    Column("source", String(64), nullable=False),
+    Column("created_at", Instant, nullable=False),
+)  # fmt: skip
+deliveries = Table(
+    "deliveries", metadata,
+    Column("tenant_id", Uuid, primary_key=True),
+    Column("delivery_id", String(36), primary_key=True),
+    Column("source", String(64), nullable=False),
+    Column("received_at", Instant, nullable=False),
+    Column("headers", Text, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("state", String(20), nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("events", Integer, nullable=False),
+    Index("deliveries_by_state", "tenant_id", "state", "delivery_id"),
+)  # fmt: skip
+quarantine = Table(
+    "quarantine", metadata,
+    Column("tenant_id", Uuid, primary_key=True),
+    Column("item_id", String(36), primary_key=True),
+    Column("at", Instant, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("status", String(20), nullable=False),
+    Column("faults", Text, nullable=False),
+    Column("item", Text, nullable=False),
+)  # fmt: skip
+imports = Table(
+    "imports", metadata,
+    Column("tenant_id", Uuid, primary_key=True),
+    Column("import_id", String(36), primary_key=True),
+    Column("source", String(64), nullable=False),
+    Column("at", Instant, nullable=False),
+    Column("body", Text, nullable=False),
+)  # fmt: skip

@@ -1,0 +1,208 @@
+"""One door to both databases: engines, column types, and the tenant's connection."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    BigInteger,
+    Connection,
+    Dialect,
+    Engine,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+    create_engine,
+    event,
+    text,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+from shared.clock import from_micros, require_aware, to_micros
+from shared.errors import UNAVAILABLE, Refusal
+
+# A request that can't get its locks or its connection in this time is told so.
+LOCK_TIMEOUT_SECONDS = 5
+POOL_SIZE = 10
+POOL_OVERFLOW = 10
+
+Position = BigInteger().with_variant(Integer, "sqlite")
+
+
+class Instant(TypeDecorator[datetime]):
+    """An aware moment, stored as microseconds since 1970: equal and ordered alike everywhere."""
+
+    impl = BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:
+        return None if value is None else to_micros(require_aware(value))
+
+    def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:
+        return None if value is None else from_micros(value)
+
+
+class Day(TypeDecorator[date]):
+    """A date without time or zone, stored as its ISO text."""
+
+    impl = String(10)
+    cache_ok = True
+
+    def process_bind_param(self, value: date | None, dialect: Dialect) -> str | None:
+        return None if value is None else value.isoformat()
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> date | None:
+        return None if value is None else date.fromisoformat(value)
+
+
+Hash = LargeBinary(32)
+JsonText = Text
+
+
+class Database:
+    """The database of one service; hands out connections that see one tenant only."""
+
+    def __init__(self, url: str, *, pool_size: int = POOL_SIZE) -> None:
+        self.url = url
+        self.engine = _engine(url, pool_size)
+        self.is_postgresql = self.engine.dialect.name == "postgresql"
+
+    @contextmanager
+    def read(self, tenant_id: UUID | None) -> Iterator[Connection]:
+        """One consistent state of the database, for reading only."""
+        with _translated(), self.engine.connect() as connection:
+            if self.is_postgresql:
+                connection = connection.execution_options(
+                    isolation_level="REPEATABLE READ", postgresql_readonly=True
+                )
+            with connection.begin():
+                self._enter(connection, tenant_id)
+                yield connection
+
+    @contextmanager
+    def write(self, tenant_id: UUID | None) -> Iterator[Connection]:
+        """A transaction that commits when the block ends, and not before."""
+        with _translated(), self.engine.connect() as connection:
+            connection = connection.execution_options(writes=True)
+            with connection.begin():
+                self._enter(connection, tenant_id)
+                yield connection
+
+    def _enter(self, connection: Connection, tenant_id: UUID | None) -> None:
+        if self.is_postgresql:
+            connection.execute(
+                text(
+                    "SELECT set_config('worthwhile.tenant', :tenant, true),"
+                    " set_config('lock_timeout', :lock, true)"
+                ),
+                {"tenant": str(tenant_id or ""), "lock": f"{LOCK_TIMEOUT_SECONDS}s"},
+            )
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+
+def sqlite_path(url: str) -> Path | None:
+    """The file of a SQLite address, or None for another database."""
+    prefix = "sqlite:///"
+    return Path(url.removeprefix(prefix)) if url.startswith(prefix) else None
+
+
+def _engine(url: str, pool_size: int) -> Engine:
+    if url.startswith("sqlite"):
+        engine = create_engine(
+            url,
+            pool_size=pool_size,
+            max_overflow=POOL_OVERFLOW,
+            pool_timeout=LOCK_TIMEOUT_SECONDS,
+            connect_args={"check_same_thread": False, "timeout": LOCK_TIMEOUT_SECONDS},
+        )
+        event.listen(engine, "connect", _set_up_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+        return engine
+    return create_engine(
+        url,
+        pool_size=pool_size,
+        max_overflow=POOL_OVERFLOW,
+        pool_timeout=LOCK_TIMEOUT_SECONDS,
+        pool_pre_ping=True,
+        # Prepared statements do not survive a pooler in transaction mode.
+        connect_args={
+            "prepare_threshold": None,
+            "connect_timeout": LOCK_TIMEOUT_SECONDS,
+        },
+    )
+
+
+def _set_up_sqlite(connection: sqlite3.Connection, record: object) -> None:
+    # We send BEGIN ourselves, so that a reader holds one snapshot and a writer locks at once.
+    connection.isolation_level = None
+    for pragma in (
+        "journal_mode=WAL",
+        "synchronous=FULL",
+        "foreign_keys=ON",
+        "temp_store=MEMORY",
+    ):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    writes = connection.get_execution_options().get("writes", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """Turn 'the database does not answer' into a refusal; our own mistakes stay what they are."""
+    try:
+        yield
+    except PoolTimeoutError as error:
+        raise _busy("All database connections are in use.") from error
+    except OperationalError as error:
+        raise _busy("The database is locked, full, read-only or does not answer.") from error
+    except DBAPIError as error:
+        if error.connection_invalidated:
+            raise _busy("The connection to the database was lost.") from error
+        raise
+
+
+def _busy(detail: str) -> Refusal:
+    return UNAVAILABLE.refusal(detail, headers={"Retry-After": "1"})
+
+
+def tenant_tables(metadata: MetaData) -> list[str]:
+    """The tables whose rows belong to a tenant: all that have the column."""
+    return [t.name for t in metadata.sorted_tables if "tenant_id" in t.columns]
+
+
+def insert_once(connection: Connection, table: Table, row: dict[str, Any]) -> bool:
+    """Insert a row unless its key is there already; says whether it was inserted."""
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    return (
+        connection.execute(dialect.insert(table).values(row).on_conflict_do_nothing()).rowcount > 0
+    )
+
+
+def upsert(connection: Connection, table: Table, row: dict[str, Any]) -> None:
+    """Insert a row, or change the one that has its primary key."""
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    keys = [column.name for column in table.primary_key.columns]
+    connection.execute(
+        dialect.insert(table)
+        .values(row)
+        .on_conflict_do_update(
+            index_elements=keys, set_={k: v for k, v in row.items() if k not in keys}
+        )
+    )

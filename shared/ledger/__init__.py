@@ -1,0 +1,18 @@
+"""The ledger: every fact of one service and tenant, once, in one order, never changed."""
+
+from shared.ledger.basis import EMPTY_BASIS, Basis, basis_at, find_basis
+from shared.ledger.rows import Outcome, read_event
+from shared.ledger.transactions import Ledger, Transaction, View, new_event
+
+__all__ = [
+    "EMPTY_BASIS",
+    "Basis",
+    "Ledger",
+    "Outcome",
+    "Transaction",
+    "View",
+    "basis_at",
+    "find_basis",
+    "new_event",
+    "read_event",
+]

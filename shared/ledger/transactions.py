@@ -1,0 +1,299 @@
+"""Views and transactions: how a ledger is read at one basis and extended under its lock."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Literal
+from uuid import UUID
+
+from sqlalchemy import Connection, select, text
+from sqlalchemy.exc import IntegrityError
+
+from shared import chain
+from shared.clock import MICROSECOND, Clock, from_micros
+from shared.database import Database, insert_once
+from shared.errors import CONFLICT, STALE, UNAVAILABLE
+from shared.events import Event, NewEvent, Payload, event, name_of
+from shared.ids import new_id
+from shared.ledger.basis import Basis, basis_at, find_basis
+from shared.ledger.rows import Outcome, insert_events, read_event, seal
+from shared.ledger.tables import events, heads, tenants
+
+# Knowledge asked for at a moment can still grow until the clocks of all writers are past it.
+CLOSED_AFTER = timedelta(seconds=10)
+MAX_CLOCK_SKEW = timedelta(seconds=60)
+
+
+@event("ledger.opened")
+class LedgerOpened(Payload):
+    """The first event of every ledger: which clock its recording times come from."""
+
+    clock: Literal["system", "simulated"]
+
+
+Projector = Callable[["Transaction", Sequence[Event]], None]
+
+
+class View:
+    """The ledger and its projections as known at one basis."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        tenant_id: UUID,
+        basis: Basis,
+        known_at: datetime,
+        open_: bool,
+    ) -> None:
+        self.connection = connection
+        self.tenant_id = tenant_id
+        self.basis = basis
+        self.known_at = known_at
+        self.open = open_
+
+    @property
+    def position(self) -> int:
+        return self.basis.position
+
+    def stream(self, stream: str) -> list[Event]:
+        """The events of one thing, oldest first, as known here."""
+        rows = self.connection.execute(
+            select(events)
+            .where(
+                events.c.tenant_id == self.tenant_id,
+                events.c.stream == stream,
+                events.c.position <= self.position,
+            )
+            .order_by(events.c.revision)
+        )
+        return [read_event(row._mapping) for row in rows]
+
+
+class Transaction(View):
+    """A view of the head that may also append; what it appends is visible in it at once."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        connection: Connection,
+        tenant_id: UUID,
+        actor: str,
+        correlation: str,
+    ) -> None:
+        self._ledger = ledger
+        self.actor = actor
+        self.correlation_id = correlation
+        head, moment = ledger.lock_head(connection, tenant_id)
+        super().__init__(connection, tenant_id, head, moment, True)
+
+    def append(self, new: Sequence[NewEvent]) -> list[Outcome]:
+        """Append events in order, as one batch; one outcome for each.
+
+        A repeated identity is a duplicate (same content) or a conflict (other content); neither
+        is stored and neither hinders its neighbours. Refuses with `stale` where another writer
+        took the revision that an event names.
+        """
+        if self.position == 0:
+            new = [self._opening(), *new]
+            return self._append(new)[1:]
+        return self._append(new) if new else []
+
+    def record(
+        self,
+        stream: str,
+        revision: int,
+        payloads: Sequence[Payload],
+        *,
+        subject: str | None = None,
+        occurred_at: datetime | None = None,
+    ) -> int:
+        """Append our own events to a stream that stands at `revision`; the revision it is at then."""
+        self.append(
+            [
+                new_event(
+                    payload,
+                    source=self._ledger.source,
+                    stream=stream,
+                    revision=number,
+                    subject=subject or stream,
+                    occurred_at=occurred_at or self.known_at,
+                )
+                for number, payload in enumerate(payloads, revision + 1)
+            ]
+        )
+        return revision + len(payloads)
+
+    def _append(self, new: Sequence[NewEvent]) -> list[Outcome]:
+        recorded_at = self._ledger.next_recorded_at(self.connection, self.basis)
+        stamped = [
+            replace(e, actor=e.actor or self.actor, correlation_id=self.correlation_id) for e in new
+        ]
+        try:
+            outcomes = insert_events(
+                self.connection, self.tenant_id, stamped, self.position + 1, recorded_at
+            )
+        except IntegrityError as error:
+            raise STALE.refusal("Someone else changed this meanwhile; read it again.") from error
+        accepted = [o.event for o in outcomes if o.event is not None]
+        if accepted:
+            self.basis = seal(self.connection, self.tenant_id, self.basis, accepted)
+            self.known_at = recorded_at
+            self._ledger.project(self, accepted)
+        return outcomes
+
+    def _opening(self) -> NewEvent:
+        clock = "simulated" if self._ledger.simulated else "system"
+        return NewEvent(
+            source="/ledger",
+            event_id="opened",
+            name="ledger.opened",
+            occurred_at=self._ledger.clock.now(),
+            data=chain.canonical_json({"clock": clock}),
+            stream="ledger",
+            revision=1,
+        )
+
+
+class Ledger:
+    """The ledgers of all tenants of one service."""
+
+    def __init__(
+        self,
+        database: Database,
+        clock: Clock,
+        projector: Projector,
+        *,
+        source: str,
+        simulated: bool = False,
+    ) -> None:
+        self.source = source
+        self.database = database
+        self.clock = clock
+        self.project = projector
+        self.simulated = simulated
+
+    @contextmanager
+    def view(
+        self,
+        tenant_id: UUID,
+        *,
+        known_at: datetime | None = None,
+        basis: str | None = None,
+    ) -> Iterator[View]:
+        """The ledger as known at a moment, at a basis token, or (neither given) now."""
+        with self.database.read(tenant_id) as connection:
+            yield self.view_in(connection, tenant_id, known_at=known_at, basis=basis)
+
+    def view_in(
+        self,
+        connection: Connection,
+        tenant_id: UUID,
+        *,
+        known_at: datetime | None = None,
+        basis: str | None = None,
+    ) -> View:
+        if basis is not None:
+            found = find_basis(connection, tenant_id, basis)
+            moment = found.recorded_at or from_micros(0)
+            return View(connection, tenant_id, found, moment, False)
+        now = self.clock.now()
+        asked = known_at or now
+        found = basis_at(connection, tenant_id, asked)
+        is_open = self._is_open(connection, tenant_id, found, asked, now)
+        return View(connection, tenant_id, found, asked, is_open)
+
+    def _is_open(
+        self,
+        connection: Connection,
+        tenant_id: UUID,
+        found: Basis,
+        asked: datetime,
+        now: datetime,
+    ) -> bool:
+        if asked == found.recorded_at or now > asked + CLOSED_AFTER:
+            return False
+        head = connection.execute(
+            select(heads.c.position).where(heads.c.tenant_id == tenant_id)
+        ).scalar()
+        return (head or 0) <= found.position
+
+    @contextmanager
+    def transaction(
+        self, tenant_id: UUID, *, actor: str = "", correlation_id: str = ""
+    ) -> Iterator[Transaction]:
+        """Lock the head of the tenant's ledger, and commit when the block ends."""
+        with self.database.write(tenant_id) as connection:
+            yield Transaction(self, connection, tenant_id, actor, correlation_id)
+
+    def lock_head(self, connection: Connection, tenant_id: UUID) -> tuple[Basis, datetime]:
+        """Lock the tenant's head row, made on first use; its basis and the time under the lock."""
+        locked = select(heads).where(heads.c.tenant_id == tenant_id).with_for_update()
+        row = connection.execute(locked).one_or_none()
+        if row is None:
+            self._make_head(connection, tenant_id)
+            row = connection.execute(locked).one()
+        if row.simulated != self.simulated:
+            raise CONFLICT.refusal(
+                "This ledger's time is simulated; start the services with --simulate."
+                if row.simulated
+                else "This ledger's time is real; it can't be extended under a simulated clock."
+            )
+        basis = Basis(row.position, row.chain, row.recorded_at if row.position else None)
+        return basis, self._now(connection)
+
+    def _make_head(self, connection: Connection, tenant_id: UUID) -> None:
+        insert_once(
+            connection,
+            tenants,
+            {
+                "tenant_id": tenant_id,
+                "key": str(tenant_id),
+                "created_at": self.clock.now(),
+            },
+        )
+        insert_once(
+            connection,
+            heads,
+            {
+                "tenant_id": tenant_id,
+                "position": 0,
+                "recorded_at": from_micros(0),
+                "chain": chain.EMPTY_CHAIN,
+                "simulated": self.simulated,
+            },
+        )
+
+    def _now(self, connection: Connection) -> datetime:
+        now = self.clock.now()
+        if self.simulated or not self.database.is_postgresql:
+            return now
+        database_now = connection.execute(text("SELECT clock_timestamp()")).scalar_one()
+        if abs(database_now - now) > MAX_CLOCK_SKEW:
+            raise UNAVAILABLE.refusal(
+                "The clocks of the database and of this service differ by more than "
+                f"{MAX_CLOCK_SKEW.seconds} s; nothing is recorded until they agree.",
+                headers={"Retry-After": "30"},
+            )
+        assert isinstance(database_now, datetime), "PostgreSQL gives its clock as a datetime"
+        return database_now
+
+    def next_recorded_at(self, connection: Connection, head: Basis) -> datetime:
+        """The recording time of the next batch: the clock's, and later than the last one's."""
+        now = self._now(connection)
+        if head.recorded_at is None:
+            return now
+        return max(now, head.recorded_at + MICROSECOND)
+
+
+def new_event(payload: Payload, **fields: object) -> NewEvent:
+    """One of our own events from its payload; identity is a new UUIDv7 unless given."""
+    name, schema_number = name_of(payload)
+    return NewEvent(
+        **{"event_id": new_id(), **fields},  # type: ignore[arg-type]
+        name=name,
+        schema_number=schema_number,
+        data=chain.canonical_json(payload.model_dump(mode="json")),
+    )

@@ -1,0 +1,109 @@
+"""Money and exact figures: decimals in and out, one rounding, at the edge, by a named rule."""
+
+from __future__ import annotations
+
+from decimal import ROUND_HALF_EVEN, Context, Decimal
+from fractions import Fraction
+from typing import Annotated
+
+from babel.numbers import get_currency_precision, is_currency
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    WithJsonSchema,
+)
+
+SIGNIFICANT_DIGITS = 15
+_FIGURE = Context(prec=SIGNIFICANT_DIGITS, rounding=ROUND_HALF_EVEN)
+_WIDE = Context(prec=60, rounding=ROUND_HALF_EVEN)
+_DECIMAL_PATTERN = r"^-?\d{1,15}(\.\d{1,6})?$"
+
+
+def bounded(value: Decimal) -> Decimal:
+    if not value.is_finite():
+        raise ValueError("must be a finite decimal number")
+    sign, digits, exponent = value.as_tuple()
+    assert isinstance(exponent, int), "finite decimals have a whole exponent"
+    if -exponent > 6 and value != value.quantize(Decimal("0.000001")):
+        raise ValueError("has more than 6 digits after the point")
+    if len(digits) + exponent > 15:
+        raise ValueError("has more than 15 digits before the point")
+    return value
+
+
+def plain(value: Decimal) -> str:
+    """A decimal as people write it: no exponent."""
+    return format(value, "f")
+
+
+DecimalString = Annotated[
+    Decimal,
+    AfterValidator(bounded),
+    PlainSerializer(plain, return_type=str),
+    WithJsonSchema({"type": "string", "format": "decimal", "pattern": _DECIMAL_PATTERN}),
+]
+
+
+def _known_currency(code: str) -> str:
+    if not is_currency(code):
+        raise ValueError(f"{code!r} is not an ISO 4217 currency code")
+    return code
+
+
+Currency = Annotated[
+    str,
+    Field(pattern=r"^[A-Z]{3}$", description="ISO 4217 currency code", examples=["EUR"]),
+    AfterValidator(_known_currency),
+]
+
+
+class Money(BaseModel):
+    """An amount in one currency."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    amount: Annotated[DecimalString, Field(description="Decimal string", examples=["1234.50"])]
+    currency: Currency
+
+
+def figure(value: Fraction) -> float:
+    """The JSON number of an exact rational: 15 significant digits, half-even, rounded once."""
+    return float(_FIGURE.divide(Decimal(value.numerator), Decimal(value.denominator)))
+
+
+def exact(value: Fraction | int) -> str:
+    """An exact decimal string; for a rational that has none, 30 decimals (half-even)."""
+    rational = Fraction(value)
+    denominator = rational.denominator
+    for prime in (2, 5):
+        while denominator % prime == 0:
+            denominator //= prime
+    if denominator == 1:
+        scaled = Decimal(rational.numerator) / Decimal(1)
+        quotient = _WIDE.divide(scaled, Decimal(rational.denominator))
+        return plain(_trimmed(quotient))
+    return plain(
+        _WIDE.quantize(
+            _WIDE.divide(Decimal(rational.numerator), Decimal(rational.denominator)),
+            Decimal(1).scaleb(-30),
+        )
+    )
+
+
+def _trimmed(value: Decimal) -> Decimal:
+    if value == value.to_integral_value():
+        return value.to_integral_value()
+    return value.normalize()
+
+
+def round_money(value: Decimal, currency: str) -> Decimal:
+    """An amount in the currency's minor unit, half-even."""
+    places = get_currency_precision(currency)
+    return value.quantize(Decimal(1).scaleb(-places), rounding=ROUND_HALF_EVEN, context=_WIDE)
+
+
+def money(value: Decimal, currency: str) -> Money:
+    return Money(amount=round_money(value, currency), currency=currency)

@@ -1,0 +1,1 @@
+"""HTTP as all three services speak it: assembly, credentials, problems, pages, feed, client."""

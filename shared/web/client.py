@@ -1,0 +1,124 @@
+"""The only door to other services: bounded waiting, clear refusals, the caller's credential."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any, TypeVar
+
+import httpx
+import stamina
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from shared.chain import parse_json
+from shared.errors import REGISTRY, UNAVAILABLE, Fault, ProblemType, Refusal
+from shared.telemetry import current_trace
+
+CONNECT_SECONDS = 2.0
+READ_SECONDS = 20.0
+ATTEMPTS = 3
+RETRY_WITHIN_SECONDS = 6.0
+MAX_ANSWER_BYTES = 50_000_000
+_Shape = TypeVar("_Shape", bound=BaseModel)
+
+
+class Reads(BaseModel):
+    """The fields of a neighbour's answer that we read; what else it sends is its own affair."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+class _NotReached(Exception):
+    """Nothing came back, so that asking again can't do harm."""
+
+
+class Peer:
+    """Another service, asked over HTTP on behalf of a caller."""
+
+    def __init__(
+        self, name: str, base_url: str, transport: httpx.BaseTransport | None = None
+    ) -> None:
+        self.name = name
+        self._client = httpx.Client(
+            base_url=base_url,
+            transport=transport,
+            timeout=httpx.Timeout(READ_SECONDS, connect=CONNECT_SECONDS),
+            follow_redirects=False,
+        )
+
+    def get(
+        self, path: str, shape: type[_Shape], credential: str, params: dict[str, Any] | None = None
+    ) -> _Shape:
+        """GET a resource, trying again where the neighbour does not answer."""
+        sent = {k: v for k, v in (params or {}).items() if v is not None}
+        try:
+            for attempt in stamina.retry_context(
+                on=_NotReached, attempts=ATTEMPTS, timeout=RETRY_WITHIN_SECONDS, wait_max=1.0
+            ):
+                with attempt:
+                    return self._send("GET", path, shape, credential, params=sent)
+        except _NotReached as error:
+            raise self._unavailable(str(error)) from error
+        raise AssertionError("a retry context ends with an answer or an error")
+
+    def post(self, path: str, shape: type[_Shape], credential: str, body: dict[str, Any]) -> _Shape:
+        """POST a command once."""
+        try:
+            return self._send("POST", path, shape, credential, json=body)
+        except _NotReached as error:
+            raise self._unavailable(str(error)) from error
+
+    def close(self) -> None:
+        self._client.close()
+
+    def _send(
+        self, method: str, path: str, shape: type[_Shape], credential: str, **content: Any
+    ) -> _Shape:
+        headers = {"Authorization": f"Bearer {credential}", "Accept": "application/json"}
+        trace = current_trace.get()
+        if trace is not None:
+            headers["traceparent"] = trace.header
+        try:
+            response = self._client.request(method, path, headers=headers, **content)
+        except (httpx.TransportError, httpx.DecodingError) as error:
+            raise _NotReached(f"{type(error).__name__}") from error
+        if response.status_code in (500, 502, 503, 504):
+            raise _NotReached(f"status {response.status_code}")
+        if response.status_code >= 400:
+            raise self._refusal(response)
+        return self._parsed(response, shape)
+
+    def _parsed(self, response: httpx.Response, shape: type[_Shape]) -> _Shape:
+        if response.status_code >= 300 or len(response.content) > MAX_ANSWER_BYTES:
+            raise self._unavailable(f"an unexpected answer ({response.status_code})")
+        try:
+            return shape.model_validate(parse_json(response.content))
+        except (ValueError, ValidationError) as error:
+            raise self._unavailable("an answer that can't be read") from error
+
+    def _refusal(self, response: httpx.Response) -> Refusal:
+        """The neighbour's problem, passed on as it is."""
+        problem: dict[str, Any] = {}
+        with contextlib.suppress(ValueError):
+            problem = response.json()
+        if not isinstance(problem, dict) or "detail" not in problem:
+            return self._unavailable(f"status {response.status_code} without a problem")
+        kind = REGISTRY.get(str(problem.get("type", "")).rpartition("/")[2])
+        if kind is None or kind.status != response.status_code:
+            kind = ProblemType(
+                str(problem.get("type", "")).rpartition("/")[2] or "refused",
+                response.status_code,
+                str(problem.get("title", "Refused")),
+                "",
+                "",
+            )
+        faults = [
+            Fault(str(e.get("pointer", "")), str(e.get("detail", "")), str(e.get("code", "")))
+            for e in problem.get("errors", [])
+        ]
+        return kind.refusal(f"{self.name}: {problem['detail']}", faults)
+
+    def _unavailable(self, cause: str) -> Refusal:
+        return UNAVAILABLE.refusal(
+            f"The {self.name} service does not answer as it should ({cause}).",
+            headers={"Retry-After": "5"},
+        )

@@ -1,0 +1,84 @@
+"""The outermost layer: traces, counters, access log, size limit and security headers."""
+
+from __future__ import annotations
+
+import time
+
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from shared.telemetry import REQUEST_SECONDS, REQUESTS, begin_trace, log
+
+_HEADERS = [
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (
+        b"content-security-policy",
+        b"default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
+    ),
+]
+_DOCS_PATHS = ("/docs", "/redoc")
+_QUIET = ("/livez", "/readyz", "/metrics")
+
+
+class Edge:
+    """ASGI middleware around a service; never reads a body, only counts it."""
+
+    def __init__(self, app: ASGIApp, max_body_bytes: int, unlimited: tuple[str, ...] = ()) -> None:
+        self.app = app
+        self.max_body_bytes = max_body_bytes
+        self.unlimited = unlimited
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        headers = dict(scope["headers"])
+        begin_trace(headers.get(b"traceparent", b"").decode("latin-1"))
+        scope.setdefault("state", {})["max_body_bytes"] = self.max_body_bytes
+        started, status = time.perf_counter(), 500
+
+        async def answer(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                extra = _HEADERS[:2] if scope["path"].startswith(_DOCS_PATHS) else _HEADERS
+                message["headers"] = [*message["headers"], *extra]
+            await send(message)
+
+        try:
+            await self.app(scope, self._counted(scope, headers, receive), answer)
+        finally:
+            _account(scope, status, time.perf_counter() - started)
+
+    def _counted(self, scope: Scope, headers: dict[bytes, bytes], receive: Receive) -> Receive:
+        # A stream is read piece by piece, so its length does not matter; its route says so.
+        if headers.get(b"content-type", b"").startswith(b"application/x-ndjson"):
+            return receive
+        declared = headers.get(b"content-length", b"0")
+        too_large = declared.isdigit() and int(declared) > self.max_body_bytes
+        received = 0
+
+        async def counted() -> Message:
+            nonlocal received
+            if too_large:
+                raise HTTPException(413, f"At most {self.max_body_bytes} bytes at once.")
+            message = await receive()
+            received += len(message.get("body", b""))
+            if received > self.max_body_bytes:
+                raise HTTPException(413, f"At most {self.max_body_bytes} bytes at once.")
+            return message
+
+        return counted
+
+
+def _account(scope: Scope, status: int, seconds: float) -> None:
+    route = getattr(scope.get("route"), "path", "unmatched")
+    method = scope["method"]
+    REQUESTS.labels(method, route, str(status)).inc()
+    REQUEST_SECONDS.labels(method, route).observe(seconds)
+    if route not in _QUIET:
+        # The route's template, not the path: addresses may carry a webhook's secret token.
+        log("access").info(
+            "request", method=method, route=route, status=status, ms=round(seconds * 1000, 1)
+        )
