@@ -1,0 +1,1 @@
+"""The goals service: initiatives, goals, their commitment, progress and verdict; it asks metrics."""

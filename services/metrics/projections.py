@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import insert, select, tuple_
+from sqlalchemy import insert, select
 
 from services.metrics.domain.facts import (
     BaselineFrozen,
@@ -33,6 +33,7 @@ from shared.chain import parse_json
 from shared.events import Event, Payload, decode
 from shared.ledger import Transaction
 from shared.ledger.projecting import supersede
+from shared.ledger.rows import LOOKUP_CHUNK
 from shared.ledger.tables import events
 
 _OWN = (
@@ -170,34 +171,41 @@ def _supersede_versions(transaction: Transaction, first: int, last: int) -> None
 def _said_again(transaction: Transaction, first: int, last: int) -> list[Any]:
     connection, tenant_id = transaction.connection, transaction.tenant_id
     sibling = events.alias("sibling")
+    # Later siblings are left out below; a bound on their position would mislead SQLite's planner.
     repeated = connection.execute(
         select(events.c.source, events.c.event_id)
-        .join(
-            sibling,
-            (sibling.c.tenant_id == events.c.tenant_id)
-            & (sibling.c.source == events.c.source)
-            & (sibling.c.event_id == events.c.event_id)
-            & (sibling.c.sequence != events.c.sequence),
-        )
         .where(
             events.c.tenant_id == tenant_id,
             events.c.position.between(first, last),
-            sibling.c.position <= last,
+            select(sibling.c.position)
+            .where(
+                sibling.c.tenant_id == events.c.tenant_id,
+                sibling.c.source == events.c.source,
+                sibling.c.event_id == events.c.event_id,
+                sibling.c.sequence != events.c.sequence,
+            )
+            .exists(),
         )
         .distinct()
     ).all()
     if not repeated:
         return []
+    by_source: dict[str, list[str]] = defaultdict(list)
+    for source, event_id in repeated:
+        by_source[source].append(event_id)
     rows: list[Any] = []
-    identities = [(row.source, row.event_id) for row in repeated]
-    for start in range(0, len(identities), 500):
-        rows += connection.execute(
-            select(events.c.position, events.c.source, events.c.event_id, events.c.sequence).where(
-                events.c.tenant_id == tenant_id,
-                events.c.position <= last,
-                tuple_(events.c.source, events.c.event_id).in_(identities[start : start + 500]),
-            )
-        ).all()
+    for source, ids in by_source.items():
+        for start in range(0, len(ids), LOOKUP_CHUNK):
+            rows += connection.execute(
+                select(
+                    events.c.position, events.c.source, events.c.event_id, events.c.sequence
+                ).where(
+                    events.c.tenant_id == tenant_id,
+                    events.c.source == source,
+                    events.c.event_id.in_(ids[start : start + LOOKUP_CHUNK]),
+                    events.c.position <= last,
+                )
+            ).all()
     return rows
 
 

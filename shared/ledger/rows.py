@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
-from sqlalchemy import Connection, insert, select, tuple_, update
+from sqlalchemy import Connection, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from shared import chain
@@ -25,7 +25,7 @@ _POSTGRESQL_TYPES = {
 }  # fmt: skip
 # Values are either the same for the whole batch or one array each; see `_insert_postgresql`.
 _CONSTANT = ("tenant_id", "recorded_at")
-_LOOKUP_CHUNK = 500
+LOOKUP_CHUNK = 500
 _SALT_BYTES = 16
 
 
@@ -228,21 +228,26 @@ def _insert_personal(
 def _look_up(
     connection: Connection, tenant_id: UUID, identities: Sequence[tuple[str, str, str]]
 ) -> dict[tuple[str, str, str], _Known]:
+    by_source: dict[str, list[str]] = {}
+    for source, event_id, _ in identities:
+        by_source.setdefault(source, []).append(event_id)
     known: dict[tuple[str, str, str], _Known] = {}
-    for start in range(0, len(identities), _LOOKUP_CHUNK):
-        chunk = identities[start : start + _LOOKUP_CHUNK]
-        rows = connection.execute(
-            select(events).where(
-                events.c.tenant_id == tenant_id,
-                tuple_(events.c.source, events.c.event_id, events.c.sequence).in_(chunk),
-            )
-        ).all()
-        values = _personal_values(connection, tenant_id, [row.position for row in rows])
-        for row in rows:
-            event = read_event(row._mapping)
-            beside = values.get(event.position, {})
-            known[event.identity] = _Known(event.position, event.content, beside)
-    return known
+    for source, ids in by_source.items():
+        # One source at a time: SQLite finds no index for a list of pairs.
+        for start in range(0, len(ids), LOOKUP_CHUNK):
+            rows = connection.execute(
+                select(events).where(
+                    events.c.tenant_id == tenant_id,
+                    events.c.source == source,
+                    events.c.event_id.in_(ids[start : start + LOOKUP_CHUNK]),
+                )
+            ).all()
+            values = _personal_values(connection, tenant_id, [row.position for row in rows])
+            for row in rows:
+                event = read_event(row._mapping)
+                beside = values.get(event.position, {})
+                known[event.identity] = _Known(event.position, event.content, beside)
+    return {identity: known[identity] for identity in identities if identity in known}
 
 
 def _personal_values(

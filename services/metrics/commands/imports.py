@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from charset_normalizer import from_bytes
-from sqlalchemy import insert, select, tuple_
+from sqlalchemy import insert, select
 
 from services.metrics.domain.cloudevents import Rejected, read_cloudevent
 from services.metrics.domain.facts import Retracted
@@ -26,6 +26,7 @@ from shared.events import Event, NewEvent
 from shared.ids import new_id
 from shared.ledger import Transaction, View, new_event, read_event
 from shared.ledger.projecting import known
+from shared.ledger.rows import LOOKUP_CHUNK
 from shared.ledger.tables import events
 
 MAX_ROWS = 200_000
@@ -242,12 +243,12 @@ def _standing(transaction: Transaction, source: str, ids: Sequence[str]) -> dict
         )
         .exists()
     )
-    for start in range(0, len(ids), 500):
-        chunk = [(source, i) for i in ids[start : start + 500]]
+    for start in range(0, len(ids), LOOKUP_CHUNK):
         rows = transaction.connection.execute(
             select(events).where(
                 events.c.tenant_id == transaction.tenant_id,
-                tuple_(events.c.source, events.c.event_id).in_(chunk),
+                events.c.source == source,
+                events.c.event_id.in_(ids[start : start + LOOKUP_CHUNK]),
                 ~gone,
             )
         )

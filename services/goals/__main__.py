@@ -1,0 +1,9 @@
+"""`python -m services.goals`: the goals service's command line."""
+
+from services.goals.app import SERVICE
+from shared.service import command_line
+
+app = command_line(SERVICE)
+
+if __name__ == "__main__":
+    app()

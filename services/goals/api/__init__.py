@@ -1,0 +1,1 @@
+"""Routes and wire shapes of the goals service, a file per noun."""

@@ -1,0 +1,156 @@
+"""Initiatives: the investments whose worth is in question."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Annotated, Any, Literal
+
+from fastapi import Depends, Response
+from pydantic import Field
+
+from services.goals import commands
+from services.goals.domain.initiative import Initiative as State
+from services.goals.queries import states as queries
+from shared.ledger import Transaction
+from shared.money import Currency
+from shared.web.pages import Page, Pages
+from shared.web.routes import router as make_router
+from shared.web.runtime import Answer, Caller, Reader, reads, writes
+from shared.web.wire import Id, Known, Name, Prose, Reason, Wire
+
+router = make_router("initiatives")
+SystemKind = Literal["crm", "erp", "bpm", "hrm", "e_commerce", "contact_centre", "other"]
+
+
+class PhaseBody(Wire):
+    """A part of a roll-out with a go-live of its own."""
+
+    name: Name = Field(description="Name of the phase")
+    go_live: date | None = Field(None, description="First day of use")
+
+
+class SuccessRuleBody(Wire):
+    """How the initiative will be judged."""
+
+    rule: Literal["moved_right_way", "beyond_noise", "target_reached"] = Field(
+        "beyond_noise", description="What a goal must do to count as a success"
+    )
+    goals: Literal["must", "all"] = Field("must", description="Over which goals")
+
+
+class NewInitiative(Wire):
+    """An investment to be judged."""
+
+    name: Name = Field(description="Name", examples=["Salesforce roll-out"])
+    description: Prose = Field("", description="What it is about")
+    system_kind: SystemKind = Field("crm", description="Kind of system")
+    sponsor: Name | None = Field(None, description="Who pays and decides")
+    business_owner: Name | None = Field(None, description="Whose figures are to change")
+    project_owner: Name | None = Field(None, description="Who runs the project")
+    currency: Currency = Field("EUR", description="Currency of its money")
+    go_live: date | None = Field(None, description="First day of use", examples=["2025-01-01"])
+    phases: list[PhaseBody] = Field(
+        default_factory=list, max_length=50, description="Phases in order"
+    )
+    success_rule: SuccessRuleBody = Field(
+        default_factory=SuccessRuleBody, description="Fixed at the start, applied at the end"
+    )
+    retrospective: bool = Field(False, description="Set up after the fact, from loaded history")
+
+
+class InitiativeChange(Wire):
+    """What should change; what is left out stays."""
+
+    name: Name | None = Field(None, description="Name")
+    description: Prose | None = Field(None, description="What it is about")
+    sponsor: Name | None = Field(None, description="Who pays and decides")
+    business_owner: Name | None = Field(None, description="Whose figures are to change")
+    project_owner: Name | None = Field(None, description="Who runs the project")
+    go_live: date | None = Field(None, description="First day of use")
+    phases: list[PhaseBody] | None = Field(None, max_length=50, description="Phases in order")
+    reason: Reason = Field(description="Why it changes")
+
+
+class Initiative(NewInitiative):
+    """An initiative."""
+
+    id: Id = Field(description="Id")
+    revision: int = Field(ge=1, description="Number of changes; the ETag")
+
+
+class InitiativeAnswer(Known):
+    """An initiative as known at a basis."""
+
+    initiative: Initiative = Field(description="The initiative")
+
+
+def _shown(state: State) -> Initiative:
+    body = state.body.model_dump(mode="json")
+    return Initiative.model_validate(
+        {**body, "id": state.initiative_id, "revision": state.revision}
+    )
+
+
+@router.post("/initiatives", status_code=201, response_model=Initiative)
+def create_initiative(
+    body: NewInitiative, caller: Annotated[Caller, Depends(writes("goals:write"))]
+) -> Response:
+    """State an initiative."""
+
+    def work(transaction: Transaction) -> Answer:
+        state = commands.start_initiative(transaction, body.model_dump())
+        return Answer(_shown(state), 201, state.revision, f"/v1/initiatives/{state.initiative_id}")
+
+    return caller.command(work)
+
+
+@router.get("/initiatives")
+def list_initiatives(
+    reader: Annotated[Reader, Depends(reads("goals:read"))], pages: Pages
+) -> Page[Initiative]:
+    """List initiatives, oldest first."""
+    with reader.view() as view:
+        rows = queries.initiative_list(view, pages.text_after(), pages.limit + 1)
+        return Page(
+            items=[_shown(state) for state in rows[: pages.limit]],
+            next_cursor=pages.next_cursor(rows, lambda state: state.initiative_id),
+            known_at=view.known_at,
+            basis=view.basis.token,
+            open=view.open,
+        )
+
+
+@router.get("/initiatives/{initiative_id}")
+def get_initiative(
+    initiative_id: str,
+    response: Response,
+    reader: Annotated[Reader, Depends(reads("goals:read"))],
+) -> InitiativeAnswer:
+    """Show an initiative."""
+    with reader.view() as view:
+        state = queries.initiative(view, initiative_id)
+        response.headers["ETag"] = f'"{state.revision}"'
+        return InitiativeAnswer(
+            initiative=_shown(state),
+            known_at=view.known_at,
+            basis=view.basis.token,
+            open=view.open,
+        )
+
+
+@router.patch("/initiatives/{initiative_id}", response_model=Initiative)
+def change_initiative(
+    initiative_id: str,
+    body: InitiativeChange,
+    caller: Annotated[Caller, Depends(writes("goals:write"))],
+) -> Response:
+    """Change an initiative, with a reason."""
+
+    def work(transaction: Transaction) -> Answer:
+        state = queries.initiative(transaction, initiative_id)
+        caller.demand_revision(state.revision)
+        changes: dict[str, Any] = body.model_dump(exclude_unset=True, exclude={"reason"})
+        changed = commands.change_initiative(transaction, state, changes, body.reason)
+        return Answer(_shown(changed), 200, changed.revision)
+
+    return caller.command(work)

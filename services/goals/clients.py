@@ -1,0 +1,181 @@
+"""The metrics service as goals reads it: only the fields that are needed here."""
+
+from __future__ import annotations
+
+from datetime import date
+from decimal import Decimal
+from typing import Any, Literal
+
+import httpx
+from pydantic import Field
+
+from shared.chain import canonical_json
+from shared.periods import Calendar
+from shared.web.client import Peer, Reads
+
+
+class MetricBody(Reads):
+    """A metric's definition."""
+
+    key: str
+    version: int
+    name: str
+    unit: str
+    direction: Literal["up", "down", "band", "none"]
+    indicator: Literal["leading", "lagging"]
+    nature: Literal["value", "usage", "operational"]
+    audience: Literal["customer", "prospect", "stakeholder", "business"]
+    guidelines: dict[str, Any]
+    definition: dict[str, Any]
+
+
+class MetricAnswer(Reads):
+    """`GET /v1/metrics/{key}`."""
+
+    metric: MetricBody
+    defined_later: bool
+
+
+class ProofRead(Reads):
+    """What a figure was computed from."""
+
+    metric: str
+    version: int
+    events: int
+    digest: str
+    position: int
+    semantics: int
+
+
+class ValueRead(Reads):
+    """A figure of one period."""
+
+    period: str
+    start: date
+    end: date
+    value: Decimal | None
+    reason: str | None
+    provisional: bool
+    proof: ProofRead
+
+
+class ReplayRead(Reads):
+    """`GET /v1/metrics/{key}/values`."""
+
+    metric: str
+    version: int
+    unit: str
+    known_at: str
+    basis: str
+    values: list[ValueRead]
+
+
+class LimitsRead(Reads):
+    """Natural limits of a baseline."""
+
+    lower: Decimal
+    upper: Decimal
+
+
+class BaselineRead(Reads):
+    """`POST /v1/baselines`, `GET /v1/baselines/{id}`, `GET /v1/metrics/{key}/baseline`."""
+
+    id: str | None
+    metric: str
+    version: int
+    periods: list[str]
+    value: Decimal | None
+    spread: Decimal | None
+    limits: LimitsRead | None
+    state: Literal["established", "insufficient", "unmeasurable"]
+    cause: str | None
+    mend: str | None
+    values: list[ValueRead]
+
+
+class CalendarBody(Reads):
+    """The organisation's calendar."""
+
+    zone: str
+    week_start: int = Field(ge=1, le=7)
+    fiscal_start_month: int = Field(ge=1, le=12)
+    fiscal_name: Literal["end", "start"]
+    currency: str
+
+
+class CalendarRead(Reads):
+    """`GET /v1/calendar`."""
+
+    calendar: CalendarBody
+
+
+class MetricsClient:
+    """Questions to the metrics service with a caller's credential."""
+
+    def __init__(self, base_url: str, transport: httpx.BaseTransport | None = None) -> None:
+        self.peer = Peer("metrics", base_url, transport)
+
+    def metric(self, credential: str, key: str) -> MetricBody:
+        return self.peer.get(f"/v1/metrics/{key}", MetricAnswer, credential).metric
+
+    def calendar(self, credential: str) -> Calendar:
+        found = self.peer.get("/v1/calendar", CalendarRead, credential).calendar
+        return Calendar(
+            found.zone,
+            found.week_start,
+            found.fiscal_start_month,
+            found.fiscal_name,
+            found.currency,
+        )
+
+    def values(
+        self,
+        credential: str,
+        key: str,
+        periods: list[str],
+        *,
+        where: dict[str, Any] | None = None,
+        version: int | None = None,
+        known_at: str | None = None,
+        basis: str | None = None,
+    ) -> ReplayRead:
+        params = {
+            "period": periods,
+            "where": canonical_json(where) if where else None,
+            "version": version,
+            "known_at": known_at,
+            "basis": basis,
+        }
+        return self.peer.get(f"/v1/metrics/{key}/values", ReplayRead, credential, params)
+
+    def baseline(self, credential: str, baseline_id: str) -> BaselineRead:
+        return self.peer.get(f"/v1/baselines/{baseline_id}", BaselineRead, credential)
+
+    def preview_baseline(
+        self,
+        credential: str,
+        key: str,
+        periods: list[str],
+        method: str,
+        where: dict[str, Any] | None,
+    ) -> BaselineRead:
+        params = {
+            "period": periods,
+            "method": method,
+            "where": canonical_json(where) if where else None,
+        }
+        return self.peer.get(f"/v1/metrics/{key}/baseline", BaselineRead, credential, params)
+
+    def freeze_baseline(
+        self,
+        credential: str,
+        key: str,
+        periods: list[str],
+        method: str,
+        where: dict[str, Any] | None,
+        reason: str,
+    ) -> BaselineRead:
+        body = {
+            "metric": key, "periods": periods, "method": method, "where": where, "reason": reason,
+        }  # fmt: skip
+        return self.peer.post("/v1/baselines", BaselineRead, credential, body)

@@ -1,0 +1,85 @@
+"""What the ledger moves: the present and past state of every initiative and goal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from sqlalchemy import Connection, select
+
+from services.goals.domain import goal as goals_domain
+from services.goals.domain import initiative as initiatives_domain
+from services.goals.domain.goal import Goal, GoalEvent
+from services.goals.domain.initiative import Initiative, InitiativeEvent
+from services.goals.tables import goals, initiatives
+from shared.chain import parse_json
+from shared.events import Event, decode
+from shared.ledger import Transaction
+from shared.ledger.projecting import supersede
+
+
+def project(transaction: Transaction, appended: Sequence[Event]) -> None:
+    """Move every projection by one batch."""
+    for event in appended:
+        kind, _, identity = (event.stream or "").partition("/")
+        if kind not in ("initiative", "goal"):
+            continue
+        payload = decode(event.name, event.schema_number, parse_json(event.data))
+        if kind == "initiative":
+            assert isinstance(payload, InitiativeEvent)
+            _project_initiative(transaction, event, identity, payload)
+        else:
+            assert isinstance(payload, GoalEvent)
+            _project_goal(transaction, event, identity, payload)
+
+
+def _project_initiative(
+    transaction: Transaction, event: Event, identity: str, payload: InitiativeEvent
+) -> None:
+    state: Initiative | None = None
+    if event.revision != 1:
+        state = find_initiative(transaction.connection, transaction.tenant_id, identity)
+    moved = initiatives_domain.evolve(state, payload)
+    keys = {"tenant_id": transaction.tenant_id, "initiative_id": identity}
+    row = {"state": moved.model_dump_json()}
+    supersede(transaction.connection, initiatives, keys, event.position, row)
+
+
+def _project_goal(
+    transaction: Transaction, event: Event, identity: str, payload: GoalEvent
+) -> None:
+    state: Goal | None = None
+    if event.revision != 1:
+        state = find_goal(transaction.connection, transaction.tenant_id, identity)
+    moved = goals_domain.evolve(state, payload)
+    keys = {"tenant_id": transaction.tenant_id, "goal_id": identity}
+    row = {
+        "initiative_id": moved.body.initiative_id,
+        "metric": moved.body.metric,
+        "state": moved.model_dump_json(),
+    }
+    supersede(transaction.connection, goals, keys, event.position, row)
+
+
+def find_initiative(connection: Connection, tenant_id: UUID, identity: str) -> Initiative:
+    """An initiative as it is now; it must be there."""
+    state = connection.execute(
+        select(initiatives.c.state).where(
+            initiatives.c.tenant_id == tenant_id,
+            initiatives.c.initiative_id == identity,
+            initiatives.c.to_position.is_(None),
+        )
+    ).scalar_one()
+    return Initiative.model_validate_json(state)
+
+
+def find_goal(connection: Connection, tenant_id: UUID, identity: str) -> Goal:
+    """A goal as it is now; it must be there."""
+    state = connection.execute(
+        select(goals.c.state).where(
+            goals.c.tenant_id == tenant_id,
+            goals.c.goal_id == identity,
+            goals.c.to_position.is_(None),
+        )
+    ).scalar_one()
+    return Goal.model_validate_json(state)

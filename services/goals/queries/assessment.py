@@ -1,0 +1,257 @@
+"""What goals asks of metrics: baselines, figures and history, put into the terms of a goal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+
+from services.goals.clients import BaselineRead, MetricBody, MetricsClient, ValueRead
+from services.goals.domain.goal import Commitment, FrozenBaseline, Goal, GoalBody, Target
+from services.goals.domain.progress import Point, Reading, read
+from services.goals.domain.smart import Evidence, Letter, check
+from shared.clock import format_instant
+from shared.errors import CONFLICT, Fault, Refusal, invalid, problem
+from shared.periods import (
+    Calendar,
+    Grain,
+    Period,
+    PeriodError,
+    following,
+    grain_of,
+    parse_period,
+    period_holding,
+    previous,
+    trailing,
+)
+
+# How far back the metric's own changes are looked at.
+HISTORY_PERIODS = 12
+MAX_PERIODS_TO_GO = 240
+IMPOSSIBLE_PERIOD = problem(
+    "impossible-goal-period", 422, "No such period",
+    "A period of the goal can't be given bounds: its name is in no known form.",
+    "Write 2025-Q3, 2025-07, 2025, FY2026-Q1 or 2025-01-01..2025-04-01 (end exclusive).",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Question:
+    """Who asks metrics, and as known when."""
+
+    metrics: MetricsClient
+    credential: str
+    known_at: datetime | None = None
+    metrics_basis: str | None = None
+
+    @property
+    def known(self) -> dict[str, str | None]:
+        if self.metrics_basis is not None:
+            return {"basis": self.metrics_basis}
+        return {"known_at": format_instant(self.known_at) if self.known_at else None}
+
+    def calendar(self) -> Calendar:
+        return self.metrics.calendar(self.credential)
+
+    def metric(self, key: str) -> MetricBody:
+        return self.metrics.metric(self.credential, key)
+
+
+def parse(name: str, days: Calendar, pointer: str) -> Period:
+    """A period by name; refuses with a pointer."""
+    try:
+        return parse_period(name, days)
+    except PeriodError as error:
+        fault = Fault(pointer, str(error), "period")
+        raise IMPOSSIBLE_PERIOD.refusal(str(error), [fault]) from error
+
+
+def due_of(target_period: str, days: Calendar) -> date:
+    """The end of the target period: its last day."""
+    return previous_day(parse(target_period, days, "/target_period").end)
+
+
+def previous_day(day: date) -> date:
+    return date.fromordinal(day.toordinal() - 1)
+
+
+def baseline_of(asked: Question, body: GoalBody) -> BaselineRead:
+    """The goal's baseline: the frozen one that it names, or a look at its periods."""
+    spec = body.baseline
+    if spec.id is not None:
+        found = asked.metrics.baseline(asked.credential, spec.id)
+        if found.metric != body.metric:
+            detail = f"The baseline is one of {found.metric!r}, the goal measures {body.metric!r}."
+            raise invalid("/baseline/id", detail, "other_metric")
+        return found
+    return asked.metrics.preview_baseline(
+        asked.credential, body.metric, spec.periods, spec.method, body.where
+    )
+
+
+def smart_of(
+    asked: Question, body: GoalBody, today: date, *, retrospective: bool
+) -> tuple[dict[str, Letter], BaselineRead, MetricBody]:
+    """The SMART check of a goal from the metric's real history."""
+    days, metric = asked.calendar(), asked.metric(body.metric)
+    baseline = baseline_of(asked, body)
+    last_baseline = parse(baseline.periods[-1], days, "/baseline/periods")
+    target = parse(body.target_period, days, "/target_period")
+    grain = grain_of(last_baseline.name)
+    current = last_complete(today, grain or "quarter", days)
+    past = trailing(current, HISTORY_PERIODS, days)
+    values = asked.metrics.values(
+        asked.credential, body.metric, [p.name for p in past], where=body.where, **asked.known
+    ).values
+    last = values[-1]
+    evidence = Evidence(
+        unit=metric.unit,
+        direction=metric.direction,
+        kind=str(metric.definition.get("kind")),
+        guidelines=metric.guidelines,
+        last_period=last.period,
+        last_value=last.value,
+        last_reason=last.reason,
+        baseline_value=baseline.value,
+        baseline_state=baseline.state,
+        baseline_cause=baseline.cause,
+        baseline_mend=baseline.mend,
+        baseline_end=previous_day(last_baseline.end),
+        history=[v.value for v in values if v.value is not None],
+        periods_to_go=_periods_between(last_baseline, target, days),
+        today=today,
+        retrospective=retrospective,
+    )
+    return check(body, evidence), baseline, metric
+
+
+def last_complete(today: date, grain: Grain, days: Calendar) -> Period:
+    """The last period of a grain that was over before today."""
+    return previous(period_holding(today, grain, days), days)
+
+
+def _periods_between(start: Period, target: Period, days: Calendar) -> int:
+    count, current = 0, start
+    while current.end < target.end and count < MAX_PERIODS_TO_GO:
+        current, count = following(current, days), count + 1
+    return count
+
+
+def commitment_of(
+    frozen: BaselineRead, metric: MetricBody, target: Target, target_period: str, due: date
+) -> Commitment:
+    """What is promised, with every figure fixed."""
+    if frozen.value is None or frozen.id is None:
+        raise no_baseline(frozen)
+    limits = frozen.limits
+    return Commitment(
+        baseline=FrozenBaseline(
+            id=frozen.id,
+            value=frozen.value,
+            periods=frozen.periods,
+            lower=limits.lower if limits else None,
+            upper=limits.upper if limits else None,
+            spread=frozen.spread,
+        ),
+        target=target,
+        target_value=target.resolve(frozen.value),
+        target_period=target_period,
+        due=due,
+        metric_version=metric.version,
+        direction=metric.direction,
+    )
+
+
+def no_baseline(found: BaselineRead) -> Refusal:
+    return CONFLICT.refusal(
+        f"The baseline can't be measured ({found.cause}). {found.mend or ''}".strip(),
+        [Fault("/baseline", "A commitment needs a baseline with a value.", "no_baseline")],
+    )
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Progress with the figures that it was read from."""
+
+    reading: Reading
+    current: ValueRead
+    running: ValueRead | None
+    metrics_basis: str
+
+
+def progress_of(asked: Question, goal: Goal, today: date) -> Standing:
+    """Where a committed goal stands: by the last complete period, and the running one beside it."""
+    commitment = goal.present
+    assert commitment is not None, "only a committed goal has progress"
+    days = asked.calendar()
+    grain = _grain(goal.body, commitment)
+    target = parse(commitment.target_period, days, "/target_period")
+    current = last_complete(today, grain, days)
+    shown = target if current.start >= target.start else current
+    periods = [shown]
+    if shown is current and current.end <= today:
+        periods.append(following(current, days))
+    answer = asked.metrics.values(
+        asked.credential,
+        goal.body.metric,
+        [p.name for p in periods],
+        where=goal.body.where,
+        version=commitment.metric_version,
+        **asked.known,
+    )
+    last = answer.values[0]
+    way = way_of(goal.body, commitment, days)
+    reading = read(commitment, last.period, previous_day(last.end), last.value, last.reason, way)
+    running = answer.values[1] if len(answer.values) > 1 else None
+    return Standing(reading, last, running, answer.basis)
+
+
+def _grain(body: GoalBody, commitment: Commitment) -> Grain:
+    if body.measured_over in ("month", "quarter", "year"):
+        return body.measured_over  # type: ignore[return-value]
+    return grain_of(commitment.target_period) or "quarter"
+
+
+def way_of(body: GoalBody, commitment: Commitment, days: Calendar) -> Sequence[Point]:
+    """From the baseline over the milestones to the target."""
+    start = parse(commitment.baseline.periods[-1], days, "/baseline/periods")
+    points = [Point(previous_day(start.end), commitment.baseline.value)]
+    for milestone in body.milestones:
+        end = previous_day(parse(milestone.period, days, "/milestones").end)
+        points.append(Point(end, milestone.value))
+    if commitment.target_value is not None:
+        points.append(Point(commitment.due, commitment.target_value))
+    return sorted(points, key=lambda p: p.day)
+
+
+def figure_of_target(asked: Question, goal: Goal) -> tuple[Decimal, str, Period]:
+    """The figure of the target period with its basis; refuses where there is none."""
+    commitment = goal.present
+    if commitment is None:
+        raise CONFLICT.refusal(f"The goal is {goal.state}; only a committed goal is closed.")
+    period = parse(commitment.target_period, asked.calendar(), "/target_period")
+    answer = asked.metrics.values(
+        asked.credential,
+        goal.body.metric,
+        [period.name],
+        where=goal.body.where,
+        version=commitment.metric_version,
+        **asked.known,
+    )
+    value: ValueRead = answer.values[0]
+    if value.value is None:
+        raise CONFLICT.refusal(
+            f"{goal.body.metric} has no value for {period.name} ({value.reason}); the goal can't be "
+            "judged."
+        )
+    return value.value, answer.basis, period
+
+
+def defaults_from(metric: MetricBody, stated: dict[str, Any]) -> dict[str, Any]:
+    """Audience, indicator and nature as the metric has them, where the goal does not say."""
+    return {
+        name: stated[name] if stated.get(name) is not None else getattr(metric, name)
+        for name in ("audience", "indicator", "nature")
+    }
