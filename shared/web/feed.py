@@ -58,11 +58,12 @@ class Feed(Wire):
 def feed_router(scope: str) -> APIRouter:
     """The feed of a service; reading it needs the service's reading scope."""
     router = make_router("feed")
+    # Bound here, since an annotation could not see this function's argument.
+    reader = Depends(reads(scope))
 
     @router.get("/feed")
     async def read_feed(
         request: Request,
-        caller: Annotated[Caller, Depends(reads(scope))],
         after: Annotated[
             str | None, Query(max_length=64, description="Basis read up to; default: the beginning")
         ] = None,
@@ -72,6 +73,7 @@ def feed_router(scope: str) -> APIRouter:
         limit: Annotated[
             int, Query(ge=1, le=MAX_EVENTS, description="Events at most")
         ] = MAX_EVENTS,
+        caller: Caller = reader,
     ) -> Feed:
         """Read the ledger on from a basis.
 
