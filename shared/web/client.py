@@ -27,6 +27,12 @@ class Reads(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True)
 
 
+class Free(BaseModel):
+    """An answer of which nothing is demanded."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+
 class _NotReached(Exception):
     """Nothing came back, so that asking again can't do harm."""
 
@@ -66,6 +72,27 @@ class Peer:
             return self._send("POST", path, shape, credential, json=body)
         except _NotReached as error:
             raise self._unavailable(str(error)) from error
+
+    def put(self, path: str, shape: type[_Shape], credential: str, body: dict[str, Any]) -> _Shape:
+        """PUT a resource once."""
+        try:
+            return self._send("PUT", path, shape, credential, json=body)
+        except _NotReached as error:
+            raise self._unavailable(str(error)) from error
+
+    def post_list(self, path: str, credential: str, items: list[dict[str, Any]]) -> Free:
+        """POST a batch once."""
+        try:
+            return self._send("POST", path, Free, credential, json=items)
+        except _NotReached as error:
+            raise self._unavailable(str(error)) from error
+
+    def is_ready(self) -> bool:
+        """Whether the neighbour says that it can answer."""
+        try:
+            return self._client.get("/readyz").status_code == 200
+        except httpx.TransportError:
+            return False
 
     def close(self) -> None:
         self._client.close()

@@ -64,6 +64,12 @@ Number = Annotated[
     PlainSerializer(_shown_number, return_type=float),
     WithJsonSchema({"type": "number"}),
 ]
+# A figure in an answer: it was bounded when it came in, or computed to 15 digits.
+Figure = Annotated[
+    Decimal,
+    PlainSerializer(_shown_number, return_type=float),
+    WithJsonSchema({"type": "number"}),
+]
 Key = Annotated[str, StringConstraints(pattern=KEY_PATTERN)]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200, strip_whitespace=True)]
 Prose = Annotated[str, StringConstraints(max_length=4_000)]

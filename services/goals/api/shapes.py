@@ -9,7 +9,7 @@ from pydantic import Field
 
 from services.goals.domain.goal import Commitment, GoalClosed
 from services.goals.domain.goal import Goal as State
-from shared.web.wire import BasisToken, Id, InstantField, Known, Number, PeriodName, Text, Wire
+from shared.web.wire import BasisToken, Figure, Id, InstantField, Known, PeriodName, Text, Wire
 
 Verdict = Literal["achieved", "improved", "unchanged", "worsened"]
 
@@ -17,10 +17,10 @@ Verdict = Literal["achieved", "improved", "unchanged", "worsened"]
 class TargetShown(Wire):
     """What is to be reached."""
 
-    value: Number | None = Field(None, description="A figure")
-    change: Number | None = Field(None, description="A change against the baseline")
-    change_percent: Number | None = Field(None, description="The same in percent")
-    band: list[Number] | None = Field(None, description="Lower and upper edge")
+    value: Figure | None = Field(None, description="A figure")
+    change: Figure | None = Field(None, description="A change against the baseline")
+    change_percent: Figure | None = Field(None, description="The same in percent")
+    band: list[Figure] | None = Field(None, description="Lower and upper edge")
 
 
 class BaselineSpecShown(Wire):
@@ -35,7 +35,7 @@ class BaselineShown(Wire):
     """The frozen baseline of a commitment."""
 
     id: Id = Field(description="Id in metrics")
-    value: Number = Field(description="Its figure")
+    value: Figure = Field(description="Its figure")
     periods: list[PeriodName] = Field(description="Its periods")
 
 
@@ -44,7 +44,7 @@ class CommitmentShown(Wire):
 
     baseline: BaselineShown = Field(description="Where it starts")
     target: TargetShown = Field(description="As it was stated")
-    target_value: Number | None = Field(description="The figure to reach; null for a band")
+    target_value: Figure | None = Field(description="The figure to reach; null for a band")
     target_period: PeriodName
     due: date = Field(description="Last day of the target period")
     metric_version: int = Field(ge=1, description="Version of the metric that it is held against")
@@ -53,7 +53,7 @@ class CommitmentShown(Wire):
 class VerdictShown(Wire):
     """How the goal was judged."""
 
-    value: Number = Field(description="The figure of the target period")
+    value: Figure = Field(description="The figure of the target period")
     first: Verdict = Field(description="Against what was promised first")
     present: Verdict = Field(description="Against what was promised last")
     basis: BasisToken
@@ -63,14 +63,14 @@ class MilestoneShown(Wire):
     """A figure on the way."""
 
     period: PeriodName
-    value: Number = Field(description="Figure expected")
+    value: Figure = Field(description="Figure expected")
 
 
 class OtherCauseShown(Wire):
     """Something else that moves the metric."""
 
     cause: str = Field(description="What it is")
-    share: Number | None = Field(None, description="Share of the change that it is given")
+    share: Figure | None = Field(None, description="Share of the change that it is given")
 
 
 class OverrideShown(Wire):
@@ -84,7 +84,7 @@ class Goal(Wire):
     """A goal."""
 
     id: Id = Field(description="Id")
-    revision: int = Field(ge=1, description="Number of changes; the ETag")
+    revision: int = Field(ge=1, description="Figure of changes; the ETag")
     state: Literal["draft", "committed", "closed", "abandoned"] = Field(
         description="Where it stands"
     )
@@ -139,7 +139,7 @@ class ProgressValue(Wire):
     """A figure of a period with its proof."""
 
     period: PeriodName
-    value: Number | None = Field(description="The figure; null with a reason")
+    value: Figure | None = Field(description="The figure; null with a reason")
     reason: str | None = Field(description="Why there is none")
     provisional: bool = Field(description="True while data may still come in")
     proof: dict[str, Any] = Field(description="What it was computed from, by metrics")
@@ -149,8 +149,8 @@ class ProgressTarget(Wire):
     """What is to be reached."""
 
     period: PeriodName
-    value: Number | None = Field(description="The figure; null for a band")
-    band: list[Number] | None = Field(description="Lower and upper edge")
+    value: Figure | None = Field(description="The figure; null for a band")
+    band: list[Figure] | None = Field(description="Lower and upper edge")
 
 
 class ProgressBasis(Wire):
@@ -171,8 +171,8 @@ class Progress(Wire):
     current: ProgressValue | None = Field(description="The last complete period")
     running: ProgressValue | None = Field(description="The period that is under way")
     target: ProgressTarget | None = Field(description="What is to be reached")
-    fraction: Number | None = Field(description="Share of the way that is done; may be negative")
-    expected_fraction: Number | None = Field(description="Share that was expected by now")
+    fraction: Figure | None = Field(description="Share of the way that is done; may be negative")
+    expected_fraction: Figure | None = Field(description="Share that was expected by now")
     because: list[Text] = Field(description="Why the status is what it is")
     known_at: InstantField = Field(description="The moment of knowledge")
     basis: ProgressBasis = Field(description="What it rests on")

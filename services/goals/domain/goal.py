@@ -13,7 +13,9 @@ from shared.events import Payload, event
 
 State = Literal["draft", "committed", "closed", "abandoned"]
 Verdict = Literal["achieved", "improved", "unchanged", "worsened"]
-Exact = Annotated[Decimal, PlainSerializer(lambda d: format(d, "f"), return_type=str)]
+Exact = Annotated[
+    Decimal, PlainSerializer(lambda d: format(d, "f"), return_type=str, when_used="json")
+]
 
 
 class _Value(BaseModel):

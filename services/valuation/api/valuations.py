@@ -18,7 +18,7 @@ from shared.money import DecimalString, Money, round_money
 from shared.money import money as to_money
 from shared.web.routes import router as make_router
 from shared.web.runtime import Reader, reads
-from shared.web.wire import BasisToken, Id, InstantField, Number, Text, Wire
+from shared.web.wire import BasisToken, Figure, Id, InstantField, Text, Wire
 
 router = make_router("valuations")
 
@@ -57,7 +57,7 @@ class Irr(Wire):
 class Payback(Wire):
     """Months until the outlay is paid back."""
 
-    value: Number | None = Field(description="Months, two decimals; null with a reason")
+    value: Figure | None = Field(description="Months, two decimals; null with a reason")
     reason: str | None = Field(description="not_reached, no_investment")
 
 

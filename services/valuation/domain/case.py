@@ -11,7 +11,9 @@ from pydantic import BaseModel, ConfigDict, PlainSerializer
 from shared.errors import CONFLICT, NOT_FOUND
 from shared.events import Payload, event
 
-Exact = Annotated[Decimal, PlainSerializer(lambda d: format(d, "f"), return_type=str)]
+Exact = Annotated[
+    Decimal, PlainSerializer(lambda d: format(d, "f"), return_type=str, when_used="json")
+]
 Grain = Literal["month", "quarter", "year"]
 Convention = Literal["end_of_period", "mid_period", "exact_dates"]
 Evidence = Literal["verified", "conditional", "unverified"]

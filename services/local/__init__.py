@@ -1,0 +1,1 @@
+"""The three services as three processes on one machine, and the bundled demonstration."""
