@@ -127,7 +127,7 @@ def _add_running(app: typer.Typer, service: Service) -> None:
         import uvicorn
 
         with _clear_errors():
-            settings = service.settings()  # type: ignore[call-arg]
+            settings = service.settings()
             set_up_logging(service.name, settings.log_level)
             database, ledger = service.open(settings)
             config = uvicorn.Config(
@@ -148,7 +148,7 @@ def _add_running(app: typer.Typer, service: Service) -> None:
         def work() -> None:
             """Do the work that no request waits for, until stopped."""
             with _clear_errors():
-                settings = service.settings()  # type: ignore[call-arg]
+                settings = service.settings()
                 set_up_logging(service.name, settings.log_level)
                 _, ledger = service.open(settings)
                 workers = make(settings, ledger)
@@ -160,7 +160,7 @@ def _add_running(app: typer.Typer, service: Service) -> None:
     def migrate_() -> None:
         """Bring the database to this version's schema."""
         with _clear_errors():
-            service.migrate(service.settings())  # type: ignore[call-arg]
+            service.migrate(service.settings())
 
 
 def _add_care(app: typer.Typer, service: Service) -> None:
@@ -168,25 +168,17 @@ def _add_care(app: typer.Typer, service: Service) -> None:
     def rebuild() -> None:
         """Build every projection anew from the ledger."""
         with _clear_errors():
-            database, ledger = service.open(service.settings())  # type: ignore[call-arg]
+            database, ledger = service.open(service.settings())
             for tenant_id in _tenants(database):
-                with Progress(console=Console(stderr=True)) as progress:
-                    task = progress.add_task(str(tenant_id))
-                    count = rebuild_projections(
-                        ledger,
-                        tenant_id,
-                        service.projections,
-                        lambda done, total, p=progress, t=task: p.update(
-                            t, completed=done, total=total
-                        ),
-                    )
+                with _progress(str(tenant_id)) as tell:
+                    count = rebuild_projections(ledger, tenant_id, service.projections, tell)
                 typer.echo(f"{tenant_id}: {count} events")
 
     @app.command()
     def verify() -> None:
         """Walk every ledger's chain and name the first break, if there is one."""
         with _clear_errors():
-            database, _ = service.open(service.settings())  # type: ignore[call-arg]
+            database, _ = service.open(service.settings())
             broken = False
             for tenant_id in _tenants(database):
                 with database.read(tenant_id) as connection:
@@ -203,7 +195,7 @@ def _add_archive(app: typer.Typer, service: Service) -> None:
     def export(tenant: UUID) -> None:
         """Write a tenant's ledger to standard output, one JSON object a line."""
         with _clear_errors():
-            database, _ = service.open(service.settings())  # type: ignore[call-arg]
+            database, _ = service.open(service.settings())
             with database.read(tenant) as connection:
                 for line in export_ledger(connection, tenant, service.name):
                     sys.stdout.buffer.write(line)
@@ -212,20 +204,21 @@ def _add_archive(app: typer.Typer, service: Service) -> None:
     def import_(tenant: UUID) -> None:
         """Read an exported ledger from standard input into a tenant that has none."""
         with _clear_errors():
-            database, ledger = service.open(service.settings())  # type: ignore[call-arg]
+            database, ledger = service.open(service.settings())
             with database.write(None) as connection:
                 register_tenant(connection, tenant, str(tenant), {"created_at": ledger.clock.now()})
-            with Progress(console=Console(stderr=True)) as progress:
-                task = progress.add_task("events")
-                count = import_ledger(
-                    ledger,
-                    tenant,
-                    service.name,
-                    sys.stdin.buffer,
-                    lambda done, total: progress.update(task, completed=done, total=total),
-                )
+            with _progress("events") as tell:
+                count = import_ledger(ledger, tenant, service.name, sys.stdin.buffer, tell)
             rebuild_projections(ledger, tenant, service.projections)
             typer.echo(f"{count} events imported")
+
+
+@contextmanager
+def _progress(name: str) -> Iterator[Callable[[int, int], None]]:
+    """A progress bar on standard error, and what moves it."""
+    with Progress(console=Console(stderr=True)) as progress:
+        task = progress.add_task(name)
+        yield lambda done, total: progress.update(task, completed=done, total=total)
 
 
 def _tenants(database: Database) -> list[UUID]:

@@ -32,7 +32,7 @@ def create_key_(
     if unknown:
         typer.echo(f"worthwhile: no scope is named {', '.join(sorted(unknown))}.", err=True)
         raise typer.Exit(2)
-    settings = SERVICE.settings()  # type: ignore[call-arg]
+    settings = SERVICE.settings()
     database, now = Database(settings.database_url), SystemClock().now()
     with database.write(None) as connection:
         tenant_id = create_tenant(connection, tenant, UUID(new_id()), now)

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, RowMapping, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from shared import chain
@@ -45,7 +45,7 @@ class _Known:
     personal: Mapping[str, str | None]
 
 
-def read_event(row: Mapping[str, Any]) -> Event:
+def read_event(row: RowMapping) -> Event:
     """An event from its row (personal fields stay beside it)."""
     return Event(**{f.name: row[f.name] for f in fields(Event) if f.name != "personal"})
 

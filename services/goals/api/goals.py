@@ -327,7 +327,7 @@ def commit_goal(
     letters, found, metric = assessment.smart_of(
         asked, draft.body, _today(caller, asked), retrospective=retrospective
     )
-    smart = {name: letter.result for name, letter in letters.items()}
+    smart: dict[str, str] = {name: letter.result for name, letter in letters.items()}
     override = Override(**body.override.model_dump()) if body.override else None
     promised = draft.body
     if draft.state == "draft" and (committable(letters) or override) and found.id is None:

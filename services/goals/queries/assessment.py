@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypedDict
 
 from services.goals.clients import BaselineRead, MetricBody, MetricsClient, ValueRead
 from services.goals.domain.goal import Commitment, FrozenBaseline, Goal, GoalBody, Target
@@ -37,6 +37,13 @@ IMPOSSIBLE_PERIOD = problem(
 )  # fmt: skip
 
 
+class Known(TypedDict):
+    """As known when metrics is to answer."""
+
+    basis: str | None
+    known_at: str | None
+
+
 @dataclass(frozen=True)
 class Question:
     """Who asks metrics, and as known when."""
@@ -47,10 +54,10 @@ class Question:
     metrics_basis: str | None = None
 
     @property
-    def known(self) -> dict[str, str | None]:
+    def known(self) -> Known:
         if self.metrics_basis is not None:
-            return {"basis": self.metrics_basis}
-        return {"known_at": format_instant(self.known_at) if self.known_at else None}
+            return Known(basis=self.metrics_basis, known_at=None)
+        return Known(basis=None, known_at=format_instant(self.known_at) if self.known_at else None)
 
     def calendar(self) -> Calendar:
         return self.metrics.calendar(self.credential)
@@ -210,7 +217,7 @@ def progress_of(asked: Question, goal: Goal, today: date) -> Standing:
 
 def _grain(body: GoalBody, commitment: Commitment) -> Grain:
     if body.measured_over in ("month", "quarter", "year"):
-        return body.measured_over  # type: ignore[return-value]
+        return body.measured_over
     return grain_of(commitment.target_period) or "quarter"
 
 

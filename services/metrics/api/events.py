@@ -11,8 +11,9 @@ from uuid import UUID
 import msgspec
 from fastapi import Depends, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
-from fastapi.responses import JSONResponse, StreamingResponse
+from fastapi.responses import JSONResponse
 from pydantic import Field, model_validator
+from starlette.types import Receive, Scope, Send
 
 from services.metrics.commands.definitions import retract
 from services.metrics.commands.deliveries import keep_in_quarantine
@@ -151,7 +152,7 @@ async def push_events(
     runtime = caller.runtime
     kinds = await run_in_threadpool(_types_of, runtime, caller.tenant_id)
     if media_type == "application/x-ndjson":
-        return StreamingResponse(_stream(request, caller, kinds), media_type="application/x-ndjson")
+        return LineByLine(_stream(request, caller, kinds))
     if "ce-specversion" in request.headers:
         items: list[Any] = [_binary(request, strict_json(await request.body()))]
         return await _single(request, caller, kinds, items[0])
@@ -269,7 +270,7 @@ def _rejected(item: Any, rejected: Rejected) -> Result:
     identity = item.get("id") if isinstance(item, dict) else None
     return Result(
         id=identity if isinstance(identity, str) else None,
-        status=rejected.status,  # type: ignore[arg-type]
+        status=rejected.status,
         position=None,
         errors=[
             ProblemError(pointer=f.pointer, detail=f.detail, code=f.code) for f in rejected.faults
@@ -308,6 +309,26 @@ async def _stream(
     async for answer in _commit_lines(caller, kinds, waiting, counts):
         yield answer
     yield msgspec.json.encode({"summary": counts, "lines": number}) + b"\n"
+
+
+class LineByLine(Response):
+    """Answers while the request is still being read.
+
+    Starlette's streaming response also listens for the client's leaving, and would take pieces of
+    the body for that.
+    """
+
+    def __init__(self, lines: AsyncIterator[bytes]) -> None:
+        super().__init__(media_type="application/x-ndjson")
+        self._lines = lines
+        del self.headers["content-length"]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        start = {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
+        await send(start)
+        async for line in self._lines:
+            await send({"type": "http.response.body", "body": line, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
 
 
 def _parse_line(line: bytes) -> Any:

@@ -179,7 +179,10 @@ def list_event_types(
                 schema_number=kind.schema_number,
                 fields=[
                     TypeField.model_construct(
-                        name=f.name, kind=f.kind, required=f.required, personal=f.personal
+                        name=f.name,
+                        kind=f.kind,  # type: ignore[arg-type]
+                        required=f.required,
+                        personal=f.personal,
                     )
                     for f in kind.fields.values()
                 ],

@@ -36,8 +36,12 @@ class CrmMapping(BaseModel):
         description="With `lifecycle_stage`: the stages that count",
     )
 
-    def outcome(self, pipeline: str | None, stage: str, default: Outcome = "open") -> Outcome:
+    def outcome(
+        self, pipeline: str | None, stage: str | None, default: Outcome = "open"
+    ) -> Outcome:
         """What a stage means; in the deal's own pipeline first, then in any."""
+        if stage is None:
+            return "open"
         own = self.pipelines.get(pipeline or "", {})
         if stage in own:
             return own[stage]
@@ -102,7 +106,9 @@ def _settle_moment(
         fact("changed", **changed)
     stage = deal.fields.get("stage")
     if "stage" in said and stage != before.get("stage"):
-        outcome = mapping.outcome(deal.fields.get("pipeline"), stage, defaults.get(stage, "open"))
+        outcome = mapping.outcome(
+            deal.fields.get("pipeline"), stage, defaults.get(stage or "", "open")
+        )
         if outcome == "open":
             fact("stage_changed", stage=stage, from_stage=before.get("stage"), **standing)
         _move(deal, outcome, fact, stage=stage, **standing, **worth)

@@ -49,14 +49,14 @@ def planned_costs(line: CostLine, slots: list[Slot]) -> list[Decimal]:
         for index, amount in enumerate(line.amounts[: len(slots)]):
             amounts[index] += amount
     if line.once is not None:
-        index = slot_of(line.once.on, slots)
-        if index is not None:
-            amounts[index] += line.once.amount
+        place = slot_of(line.once.on, slots)
+        if place is not None:
+            amounts[place] += line.once.amount
     if line.recurring is not None:
         for on, amount in _occurrences(line.recurring):
-            index = _period_of(on, slots)
-            if index is not None:
-                amounts[index] += amount
+            place = _period_of(on, slots)
+            if place is not None:
+                amounts[place] += amount
     return [amount * (1 + line.risk) for amount in amounts]
 
 

@@ -96,7 +96,8 @@ class Valued:
 
 def value(case: Case, measured: Measured) -> Valued:
     """Compute a case from its lines and what was measured."""
-    slots, findings = slots_of(case.body), []
+    slots = slots_of(case.body)
+    findings: list[tuple[str, dict[str, Any]]] = []
     with localcontext(PRECISION):
         planned_cost = {c.cost_id: planned_costs(c, slots) for c in case.costs}
         planned = {b.benefit_id: _planned(b, slots, findings) for b in case.benefits}
