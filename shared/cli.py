@@ -17,6 +17,9 @@ worthwhile SERVICE VERB
 
 def main() -> None:
     """Replace this process by the one that does the work."""
+    if sys.version_info < (3, 11):  # noqa: UP036 - it runs before anything newer is imported
+        found = sys.version.split()[0]
+        raise SystemExit(f"worthwhile: Python 3.11 or newer is needed; this is {found}.")
     arguments = sys.argv[1:]
     if not arguments or arguments[0] in ("-h", "--help"):
         sys.stdout.write(_USAGE)

@@ -27,8 +27,8 @@ def migrate(database: Database, folder: Path, metadata: MetaData, service_role: 
     present = current_revision(database)
     if present not in {None, *known_revisions(folder)}:
         raise SchemaTooNew(
-            f"The database is at schema {present}, which this version does not know: it was written "
-            "by a newer version. Start that version, or use another database."
+            f"The database is at schema {present}, which this version does not know: it was "
+            "written by a newer version. Start that version, or use another database."
         )
     with database.write(None) as connection:
         if database.is_postgresql:

@@ -25,7 +25,7 @@ _DECIMAL_PATTERN = r"^-?\d{1,15}(\.\d{1,6})?$"
 def bounded(value: Decimal) -> Decimal:
     if not value.is_finite():
         raise ValueError("must be a finite decimal number")
-    sign, digits, exponent = value.as_tuple()
+    _sign, digits, exponent = value.as_tuple()
     assert isinstance(exponent, int), "finite decimals have a whole exponent"
     if -exponent > 6 and value != value.quantize(Decimal("0.000001")):
         raise ValueError("has more than 6 digits after the point")

@@ -1,4 +1,4 @@
-"""What every service's command line can do: serve, work, migrate, rebuild, verify, export, import."""
+"""What every service's command line can do, from serve and migrate to export and import."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The goals service: initiatives, goals, their commitment, progress and verdict; it asks metrics."""
+"""The goals service: initiatives and goals, from draft to verdict; it asks metrics."""

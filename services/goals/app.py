@@ -28,8 +28,8 @@ from shared.web.runtime import Runtime
 from shared.workers import Workers
 
 DESCRIPTION = (
-    "Initiatives and their goals: stated from a metric's past, checked letter by letter, committed, "
-    "followed with proof and judged by the rule that was fixed at the start."
+    "Initiatives and their goals: stated from a metric's past, checked letter by letter, "
+    "committed, followed with proof and judged by the rule that was fixed at the start."
 )
 
 

@@ -20,6 +20,7 @@ def create_workers(settings: GoalsSettings, ledger: Ledger, metrics: Peer) -> Wo
     keys = {UUID(tenant): key for tenant, key in settings.service_keys.items()}
 
     def step() -> bool:
-        return any([follower.step(tenant, key.get_secret_value()) for tenant, key in keys.items()])
+        more = [follower.step(tenant, key.get_secret_value()) for tenant, key in keys.items()]
+        return any(more)
 
     return Workers(ledger.database, [Task("goals.follow-metrics", step, PAUSE_SECONDS)])

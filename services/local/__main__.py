@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import signal
-import sys
 import time
 from pathlib import Path
 from typing import Annotated
@@ -68,10 +67,6 @@ def _stop(*_: object) -> None:
 
 
 def _up(place: Place, *, demo: bool, once: bool, simulate: bool) -> None:
-    if sys.version_info < (3, 11):
-        raise CannotStart(
-            f"Worthwhile needs Python 3.11 or newer; this is {sys.version.split()[0]}."
-        )
     if not is_loopback(place.host):
         raise CannotStart(
             f"{place.host} is reachable from outside; `up` is for this machine only. Deploy with "

@@ -185,25 +185,29 @@ class Demonstration:
         path = f"/v1/cases/{case['id']}"
         self._post("valuation", f"{path}/costs", {
             "name": "Licences", "category": "licence",
-            "recurring": {"from": "2024-07-01", "to": "2027-07-01", "every": "P1M", "amount": "4800"},
+            "recurring": {
+                "from": "2024-07-01", "to": "2027-07-01", "every": "P1M", "amount": "4800",
+            },
         })  # fmt: skip
         self._post("valuation", f"{path}/costs", {
             "name": "Implementation", "category": "implementation",
             "once": {"on": "2024-07-01", "amount": "85000"}, "risk": "0.10",
         })  # fmt: skip
         self._post("valuation", f"{path}/costs", {
-            "name": "Training", "category": "training", "once": {"on": "2024-09-15", "amount": "18000"},
+            "name": "Training", "category": "training",
+            "once": {"on": "2024-09-15", "amount": "18000"},
         })  # fmt: skip
         self._add_the_benefit(path)
 
     def _add_the_benefit(self, path: str) -> None:
+        change = {"metric": "win-rate", "baseline_id": self._found["baseline"]}
         self._post("valuation", f"{path}/benefits", {
             "name": "More deals won",
             "category": "revenue",
             "audience": "business",
             "template": "rate-uplift",
             "inputs": {
-                "change": {"metric_change": {"metric": "win-rate", "baseline_id": self._found["baseline"]}},
+                "change": {"metric_change": change},
                 "volume": {"metric": {"key": "deals-closed"}},
                 "value": {"metric": {"key": "average-deal-size"}},
                 "margin": {"value": "0.38"},

@@ -177,6 +177,6 @@ def _demand_free(place: Place, service: str) -> None:
             probe.bind((place.host, port))
         except OSError as error:
             raise CannotStart(
-                f"Port {port} for {service} is taken on {place.host} ({error.strerror}); choose others "
-                "with --port-base."
+                f"Port {port} for {service} is taken on {place.host} ({error.strerror}); choose "
+                "others with --port-base."
             ) from error

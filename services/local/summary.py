@@ -20,7 +20,8 @@ def show_summary(console: Console, demonstration: Demonstration, found: dict[str
     baseline = demonstration.ask("metrics", f"/v1/baselines/{found['baseline']}")
     console.print(
         f"Baseline of {BASELINE[0]} to {BASELINE[-1]}: {_percent(baseline['value'])}"
-        f" ({baseline['numerator']} of {baseline['denominator']} deals, frozen at {baseline['basis']})"
+        f" ({baseline['numerator']} of {baseline['denominator']} deals,"
+        f" frozen at {baseline['basis']})"
     )
     progress = demonstration.ask("goals", f"/v1/goals/{found['goal']}/progress")
     console.print(

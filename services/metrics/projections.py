@@ -1,4 +1,4 @@
-"""What the ledger moves: definitions, calendars, sources, what counts, and since when there is data."""
+"""What the ledger moves: definitions, sources, what counts, and since when there are data."""
 
 from __future__ import annotations
 

@@ -110,7 +110,7 @@ class Transaction(View):
         subject: str | None = None,
         occurred_at: datetime | None = None,
     ) -> int:
-        """Append our own events to a stream that stands at `revision`; the revision it is at then."""
+        """Append our own events to a stream that stands at `revision`; its revision then."""
         self.append(
             [
                 new_event(

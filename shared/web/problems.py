@@ -27,8 +27,9 @@ _BY_STATUS = {
 _PAGE = Template(
     "<!doctype html><html lang=en><meta charset=utf-8>"
     "<meta name=viewport content='width=device-width'>"
-    "<title>{{ p.title }}</title><style>body{font:1rem/1.5 sans-serif;max-width:40rem;margin:3rem auto;"
-    "padding:0 1rem}</style><h1>{{ p.title }}</h1><p><code>{{ p.slug }}</code>, status {{ p.status }}"
+    "<title>{{ p.title }}</title><style>body{font:1rem/1.5 sans-serif;max-width:40rem;"
+    "margin:3rem auto;padding:0 1rem}</style><h1>{{ p.title }}</h1>"
+    "<p><code>{{ p.slug }}</code>, status {{ p.status }}"
     "<h2>What it means</h2><p>{{ p.meaning }}<h2>How to mend it</h2><p>{{ p.mend }}</html>",
     autoescape=True,
 )

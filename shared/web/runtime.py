@@ -209,7 +209,7 @@ class Scoped:
         self.scope = scope
 
 
-class writes(Scoped):  # noqa: N801
+class writes(Scoped):
     """A caller that may write."""
 
     async def __call__(
@@ -234,7 +234,7 @@ class writes(Scoped):  # noqa: N801
         return Caller(runtime_of(request), principal, request, idempotency_key, digest)
 
 
-class reads(Scoped):  # noqa: N801
+class reads(Scoped):
     """A caller that asks."""
 
     def __call__(

@@ -165,8 +165,8 @@ def test_an_event_type_of_the_tenants_own_is_checked_and_hides_what_is_personal(
     assert "Lovely" not in json.dumps(key.get("metrics", "/v1/feed"))
     problem = key.refused(
         422, "POST", "metrics", "/v1/metrics",
-        json={"key": "x", "name": "X", "unit": "count",
-              "definition": {"kind": "distinct", "events": ["acme.visit.rated"], "field": "comment"}},
+        json={"key": "x", "name": "X", "unit": "count", "definition": {
+            "kind": "distinct", "events": ["acme.visit.rated"], "field": "comment"}},
     )  # fmt: skip
     assert problem["errors"][0]["code"] == "personal_field"
 

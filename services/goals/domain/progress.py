@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -78,7 +79,7 @@ def expected_value(way: Sequence[Point], day: date) -> Decimal:
     """The figure expected at a day: straight lines between the points of the way."""
     if day <= way[0].day:
         return way[0].value
-    for before, after in zip(way, way[1:], strict=False):
+    for before, after in itertools.pairwise(way):
         if day <= after.day:
             share = Decimal((day - before.day).days) / max(1, (after.day - before.day).days)
             return before.value + (after.value - before.value) * share

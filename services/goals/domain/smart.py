@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date
@@ -135,7 +136,7 @@ def _attainable(body: GoalBody, known: Evidence) -> Letter:
 
 
 def _against_history(letter: Letter, required: Decimal, history: Sequence[Decimal]) -> None:
-    changes = [b - a for a, b in zip(history, history[1:], strict=False)]
+    changes = [b - a for a, b in itertools.pairwise(history)]
     forward = [c if required > 0 else -c for c in changes]
     letter.evidence = {"required_per_period": _shown(required), "past_changes": len(changes)}
     if len(changes) < MIN_CHANGES:

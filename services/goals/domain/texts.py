@@ -6,22 +6,23 @@ from typing import Any
 
 CATALOGUE = {
     "no_owner": "Name the business owner whose figure this is.",
-    "total_without_driver": "{metric} is a total. Name what drives it (win rate, order value, churn, "
-    "mix), and set the goal on that.",
+    "total_without_driver": "{metric} is a total. Name what drives it (win rate, order value, "
+    "churn, mix), and set the goal on that.",
     "no_value": "{metric} has no value for {period}: {reason}.",
     "baseline_established": "The baseline is {value} over {periods}.",
-    "baseline_insufficient": "Not every period of the baseline has a value; take others, or load the "
-    "missing data.",
+    "baseline_insufficient": "Not every period of the baseline has a value; take others, or load "
+    "the missing data.",
     "baseline_unmeasurable": "The baseline can't be measured ({cause}). {mend}",
     "guideline_missing": "The guidelines of {metric} do not say: {missing}.",
-    "beyond_history": "Each period must bring {required}; the metric never changed by more than {best} "
-    "in a period. Set milestones, or a lower target.",
+    "beyond_history": "Each period must bring {required}; the metric never changed by more than "
+    "{best} in a period. Set milestones, or a lower target.",
     "within_history": "Each period must bring {required}, which {share} of past periods did.",
     "too_little_history": "There are too few past periods to say whether this is attainable.",
     "impossible_value": "A {unit} can't be {target}.",
     "no_change": "The target equals the baseline; nothing would have to change.",
     "wrong_direction": "The target moves {metric} the wrong way (good is {direction}).",
-    "usage_is_not_value": "{metric} measures usage. Usage is not value: state what it should bring.",
+    "usage_is_not_value": "{metric} measures usage. Usage is not value: state what it should "
+    "bring.",
     "other_causes": "Others move this too: {causes}. The share expected from the initiative is "
     "acknowledged with the commitment.",
     "relevant": "The goal measures {nature} for {audience}.",
@@ -39,12 +40,13 @@ CATALOGUE = {
     "drafted": "{who} drafted the goal: {metric} to {target} in {period}.",
     "redrafted": "{who} changed the draft: {metric} to {target} in {period}.",
     "committed": "{who} committed the goal: {baseline} -> {target} in {period}.",
-    "committed_override": "{who} committed the goal although {letters} failed; {responsible} answers "
-    "for it.",
+    "committed_override": "{who} committed the goal although {letters} failed; {responsible} "
+    "answers for it.",
     "amended": "{who} amended the commitment: {before} -> {after}.",
     "closed": "{who} closed the goal: {value}, {present} (against the first commitment: {first}).",
     "abandoned": "{who} abandoned the goal.",
-    "metric_redefined": "{metric} was redefined (version {version}); the goal keeps its own version.",
+    "metric_redefined": "{metric} was redefined (version {version}); the goal keeps its own "
+    "version.",
 }
 
 

@@ -250,8 +250,8 @@ def figure_of_target(asked: Question, goal: Goal) -> tuple[Decimal, str, Period]
     value: ValueRead = answer.values[0]
     if value.value is None:
         raise CONFLICT.refusal(
-            f"{goal.body.metric} has no value for {period.name} ({value.reason}); the goal can't be "
-            "judged."
+            f"{goal.body.metric} has no value for {period.name} ({value.reason}); the goal "
+            "can't be judged."
         )
     return value.value, answer.basis, period
 

@@ -111,7 +111,7 @@ def register_type(transaction: Transaction, name: str, spec: str) -> TypeRegiste
 
 
 def retract(transaction: Transaction, payload: Retracted) -> int:
-    """Let a fact, or all facts of a source in a span, no longer count; the ledger's position then."""
+    """Let a fact, or a source's facts in a span, no longer count; the position from which."""
     if payload.event_id is not None:
         _demand_fact(transaction, payload)
     stream = f"retractions/{payload.source}"

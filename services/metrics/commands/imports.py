@@ -75,7 +75,7 @@ def read_table(file: File) -> tuple[list[str], list[list[str]]]:
     except csv.Error:
         dialect = csv.excel
     try:
-        table = [row for row in csv.reader(io.StringIO(text, newline=""), dialect)]
+        table = list(csv.reader(io.StringIO(text, newline=""), dialect))
     except csv.Error as error:
         raise invalid("/file", f"{file.name} is no CSV: {error}.", "csv") from error
     if not table or not any(table[0]):

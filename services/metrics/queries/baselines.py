@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any, Literal
@@ -84,7 +85,8 @@ def baseline_periods(
     days = calendar(view)
     if names:
         return periods_of(Span(list(names)), days)
-    assert count is not None and last is not None, "the API demands one of the two forms"
+    assert count is not None, "the API demands one of the two forms"
+    assert last is not None, "the API demands one of the two forms"
     try:
         return trailing(parse_period(last, days), count, days)
     except PeriodError as error:
@@ -206,7 +208,7 @@ def _spread(values: Sequence[Fraction]) -> float | None:
 
 
 def _mean_range(values: Sequence[Fraction]) -> Fraction:
-    ranges = [abs(b - a) for a, b in zip(values, values[1:], strict=False)]
+    ranges = [abs(b - a) for a, b in itertools.pairwise(values)]
     return sum(ranges, Fraction(0)) / len(ranges)
 
 

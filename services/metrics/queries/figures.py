@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -58,7 +59,7 @@ def periods_of(span: Span, days: Calendar) -> list[Period]:
             found = split(span.start, span.end, span.grain, days)
         else:
             raise PeriodError("Say `period`, or `from`, `to` and `grain`.")
-        for earlier, later in zip(found, found[1:], strict=False):
+        for earlier, later in itertools.pairwise(found):
             if later.start < earlier.end:
                 raise PeriodError(f"{earlier.name} and {later.name} overlap.")
     except PeriodError as error:

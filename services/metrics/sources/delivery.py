@@ -46,7 +46,7 @@ class Fact:
 
 @dataclass(slots=True)
 class Translation:
-    """What a delivery says: observations of records, finished events, and what is not understood."""
+    """What a delivery says: of records, as finished events, and what is not understood."""
 
     observations: list[Observation] = field(default_factory=list)
     items: list[dict[str, Any]] = field(default_factory=list)

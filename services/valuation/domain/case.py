@@ -95,7 +95,7 @@ class Input(_Value):
         return self.metric_change is not None or self.metric is not None
 
     def stated(self, index: int) -> Decimal | None:
-        """The figure for the period of that index, where it is stated; a curve's last one holds on."""
+        """The figure stated for the period of that index; a curve's last one holds on."""
         if self.curve is not None:
             return self.curve[min(index, len(self.curve) - 1)]
         return self.value

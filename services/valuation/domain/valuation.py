@@ -147,7 +147,7 @@ def _realised(
     measured: Measured,
     findings: list[tuple[str, dict[str, Any]]],
 ) -> list[Decimal | None]:
-    """model(measured change) x capture x attribution: adoption and risk are in the change already."""
+    """model(measured change) x capture x attribution; adoption and risk are in it already."""
     amounts: list[Decimal | None] = [Decimal(0)]
     if not any(source.is_measured for source in line.inputs.values()):
         findings.append(("not_measured", {"benefit": line.name}))
