@@ -48,11 +48,9 @@ def house(databases: Databases) -> Iterator[House]:
 
 
 @pytest.fixture
-def key(house: House) -> Iterator[Key]:
+def key(house: House) -> Key:
     """An administrator of a fresh tenant."""
-    made = house.key()
-    yield made
-    made.close()
+    return house.key()
 
 
 @pytest.fixture(scope="session")

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Query, Request
+import msgspec
+from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from pydantic import Field
 from sqlalchemy import select
 
-from shared.chain import parse_json
 from shared.clock import format_instant
 from shared.events import Event
 from shared.ledger import Ledger, find_basis
@@ -55,13 +56,27 @@ class Feed(Wire):
     more: bool = Field(description="True when more events can be read at once")
 
 
+@dataclass(frozen=True, slots=True)
+class FeedPage:
+    """Whole batches of the ledger."""
+
+    events: list[Event]
+    next: str
+    more: bool
+
+    def response(self) -> Response:
+        return exact_json(
+            {"items": [feed_event(e) for e in self.events], "next": self.next, "more": self.more}
+        )
+
+
 def feed_router(scope: str) -> APIRouter:
     """The feed of a service; reading it needs the service's reading scope."""
     router = make_router("feed")
     # Bound here, since an annotation could not see this function's argument.
     reader = Depends(reads(scope))
 
-    @router.get("/feed")
+    @router.get("/feed", response_model=Feed)
     async def read_feed(
         request: Request,
         after: Annotated[
@@ -74,7 +89,7 @@ def feed_router(scope: str) -> APIRouter:
             int, Query(ge=1, le=MAX_EVENTS, description="Events at most")
         ] = MAX_EVENTS,
         caller: Caller = reader,
-    ) -> Feed:
+    ) -> Response:
         """Read the ledger on from a basis.
 
         Every event appears exactly once and in order, also while others append. Batches are kept
@@ -85,14 +100,14 @@ def feed_router(scope: str) -> APIRouter:
         while True:
             page = await run_in_threadpool(read_page, ledger, caller.tenant_id, after, limit)
             waited = asyncio.get_running_loop().time() >= deadline
-            if page.items or waited or await request.is_disconnected():
-                return page
+            if page.events or waited or await request.is_disconnected():
+                return page.response()
             await asyncio.sleep(POLL_SECONDS)
 
     return router
 
 
-def read_page(ledger: Ledger, tenant_id: UUID, after: str | None, limit: int) -> Feed:
+def read_page(ledger: Ledger, tenant_id: UUID, after: str | None, limit: int) -> FeedPage:
     """The whole batches after a basis, up to about `limit` events."""
     with ledger.database.read(tenant_id) as connection:
         start = find_basis(connection, tenant_id, after) if after else Basis(0, b"\0" * 32, None)
@@ -113,28 +128,34 @@ def read_page(ledger: Ledger, tenant_id: UUID, after: str | None, limit: int) ->
             )
             .order_by(events.c.position)
         )
-        items = [feed_event(read_event(row._mapping)) for row in rows]
+        found = [read_event(row._mapping) for row in rows]
         head = connection.execute(
             select(heads.c.position).where(heads.c.tenant_id == tenant_id)
         ).scalar()
-    return Feed(items=items, next=end.token, more=(head or 0) > end.position)
+    return FeedPage(found, end.token, (head or 0) > end.position)
 
 
-def feed_event(event: Event) -> FeedEvent:
-    return FeedEvent(
-        specversion="1.0",
-        id=event.event_id,
-        source=event.source,
-        type=event.name,
-        subject=event.subject,
-        time=format_instant(event.occurred_at),
-        occurredon=event.occurred_on.isoformat() if event.occurred_on else None,
-        sequence=event.sequence or None,
-        position=event.position,
-        recordedtime=format_instant(event.recorded_at),
-        stream=event.stream,
-        revision=event.revision,
-        schemanumber=event.schema_number,
-        actor=event.actor,
-        data=parse_json(event.data),
-    )
+def feed_event(event: Event) -> dict[str, Any]:
+    """An event in CloudEvents form; its data stand as they were stored, to the last digit."""
+    return {
+        "specversion": "1.0",
+        "id": event.event_id,
+        "source": event.source,
+        "type": event.name,
+        "subject": event.subject,
+        "time": format_instant(event.occurred_at),
+        "occurredon": event.occurred_on.isoformat() if event.occurred_on else None,
+        "sequence": event.sequence or None,
+        "position": event.position,
+        "recordedtime": format_instant(event.recorded_at),
+        "stream": event.stream,
+        "revision": event.revision,
+        "schemanumber": event.schema_number,
+        "actor": event.actor,
+        "data": msgspec.Raw(event.data.encode()),
+    }
+
+
+def exact_json(content: dict[str, Any]) -> Response:
+    """An answer whose numbers are passed on as text, never through a double."""
+    return Response(msgspec.json.encode(content), media_type="application/json")

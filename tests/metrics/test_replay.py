@@ -342,7 +342,6 @@ def test_what_is_learned_later_never_changes_an_answer_about_earlier_knowledge(
         total = sum(Fraction(v["numerator"] or 0) for v in again)
         assert total == expected
         assert json.dumps([v["proof"] for v in again]) == json.dumps([v["proof"] for v in before])
-    key.close()
 
 
 def _fold(known: dict[tuple[int, int], tuple[date, str, Decimal]]) -> Fraction:

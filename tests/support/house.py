@@ -85,6 +85,15 @@ class House:
     metrics_database: Database
     ledgers: dict[str, Ledger]
     running: dict[str, Running] = field(default_factory=dict)
+    clients: dict[str, httpx.Client] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for service, running in self.running.items():
+            self.clients[service] = httpx.Client(base_url=running.url, timeout=60)
+
+    def close(self) -> None:
+        for client in self.clients.values():
+            client.close()
 
     def url(self, service: str) -> str:
         return self.running[service].url
@@ -107,15 +116,11 @@ class Key:
 
     def __init__(self, house: House, tenant_id: UUID, key: str) -> None:
         self.house, self.tenant_id, self.key = house, tenant_id, key
-        self._clients = {
-            service: httpx.Client(
-                base_url=house.url(service), headers={"Authorization": f"Bearer {key}"}, timeout=60
-            )
-            for service in house.running
-        }
+        self._headers = {"Authorization": f"Bearer {key}"}
 
     def send(self, method: str, service: str, path: str, **content: Any) -> httpx.Response:
-        return self._clients[service].request(method, path, **content)
+        headers = {**self._headers, **content.pop("headers", {})}
+        return self.house.clients[service].request(method, path, headers=headers, **content)
 
     def get(self, service: str, path: str, **params: Any) -> Any:
         """The body of an answer that must be a success."""
@@ -141,10 +146,6 @@ class Key:
         answer = self.post("metrics", "/v1/events", list(events))
         assert answer["accepted"] == len(events), answer
         return answer
-
-    def close(self) -> None:
-        for client in self._clients.values():
-            client.close()
 
 
 @contextlib.contextmanager
@@ -178,7 +179,9 @@ def open_house(databases: Databases, *, simulate: bool = False) -> Iterator[Hous
             VALUATION,
             ValuationSettings(**common(), metrics_url=metrics_url, goals_url=running["goals"].url),
         )
-        yield House(opened[0], ledgers, running)
+        house = House(opened[0], ledgers, running)
+        yield house
+        house.close()
     finally:
         for service in reversed(running.values()):
             service.stop()

@@ -19,11 +19,11 @@ from services.metrics.queries.figures import Span, events_behind, replay
 from services.metrics.replay.answer import Replay
 from services.metrics.replay.plan import MAX_GROUPS
 from shared.chain import parse_json
-from shared.clock import to_micros
+from shared.clock import format_instant, to_micros
 from shared.errors import INVALID, Fault, invalid
 from shared.ledger import Transaction
 from shared.periods import Grain
-from shared.web.feed import FeedEvent, feed_event
+from shared.web.feed import FeedEvent, exact_json, feed_event
 from shared.web.pages import Page, Pages
 from shared.web.routes import router as make_router
 from shared.web.runtime import Answer, Caller, Reader, reads, writes
@@ -262,23 +262,29 @@ def parse_filter(text: str | None) -> Filter | None:
         raise INVALID.refusal(f"This is no filter: {faults[0].detail}", faults) from error
 
 
-@router.get("/metrics/{key}/events")
+@router.get("/metrics/{key}/events", response_model=Page[FeedEvent])
 def list_metric_events(
     key: str,
     period: Annotated[PeriodName, Query(description="The period to look into")],
     reader: Annotated[Reader, Depends(reads("metrics:read"))],
     pages: Pages,
-) -> Page[FeedEvent]:
+    response: Response,
+) -> Response:
     """Drill down to the events of a metric's types that count in a period."""
     after = pages.after or [0, 0]
     if not (isinstance(after, list) and len(after) == 2 and all(isinstance(n, int) for n in after)):
         raise invalid("query:cursor", "This cursor was not made by this list.", "cursor")
     with reader.view() as view:
         rows = events_behind(view, key, period, (after[0], after[1]), pages.limit + 1)
-        return Page(
-            items=[feed_event(event) for event in rows[: pages.limit]],
-            next_cursor=pages.next_cursor(rows, lambda e: [to_micros(e.occurred_at), e.position]),
-            known_at=view.known_at,
-            basis=view.basis.token,
-            open=view.open,
-        )
+        content = {
+            "items": [feed_event(event) for event in rows[: pages.limit]],
+            "next_cursor": pages.next_cursor(
+                rows, lambda e: [to_micros(e.occurred_at), e.position]
+            ),
+            "known_at": format_instant(view.known_at),
+            "basis": view.basis.token,
+            "open": view.open,
+        }
+    answer = exact_json(content)
+    answer.headers.update(response.headers)
+    return answer
