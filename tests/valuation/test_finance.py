@@ -1,0 +1,183 @@
+"""Finance: published vectors, and laws that every series of flows obeys."""
+
+from __future__ import annotations
+
+import json
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.valuation.domain.case import Case, CaseBody, CostLine, Once, Recurring
+from services.valuation.domain.finance import factors, irr, payback, present_value, ratio
+from services.valuation.domain.formula import FormulaError, Name, evaluate, names_in, parse
+from services.valuation.domain.schedule import booking_spans, planned_costs, slots_of
+from services.valuation.domain.valuation import Measured, value
+
+D = Decimal
+ENDS = [date(2025 + n, 1, 1) for n in range(4)]
+
+
+def flows(*amounts: float) -> list[Decimal]:
+    return [D(str(a)) for a in amounts]
+
+
+def test_the_published_irr_vectors_hold_or_are_null_for_the_right_reason(data_folder: Path) -> None:
+    vectors = json.loads((data_folder / "finance" / "vectors.json").read_text())["vectors"]
+    tried = 0
+    for vector in vectors:
+        if vector["function"] != "IRR":
+            continue
+        tried += 1
+        found = irr(flows(*vector["inputs"]["values"]), 12)
+        kind, roots = vector["expected_kind"], vector["all_real_roots"] or [vector["expected"]]
+        if kind in ("no_sign_change", "no_root"):
+            assert (found.value, found.status) == (None, kind), vector["id"]
+        elif len(roots) > 1:
+            # A library may pick one of several roots; none of them is the rate.
+            assert (found.value, found.status) == (None, "multiple"), vector["id"]
+            assert sorted(found.roots) == pytest.approx(sorted(roots), abs=1e-8)
+        else:
+            assert found.value == pytest.approx(roots[0], abs=1e-8), vector["id"]
+    assert tried >= 10
+
+
+def test_a_published_study_comes_out_to_the_dollar(data_folder: Path) -> None:
+    studies = json.loads((data_folder / "tei" / "tables.json").read_text())["studies"]
+    study = next(s for s in studies if s["id"] == "tei_d365_business_central_2020")
+    table = study["cash_flow"]
+    discount = factors(D(str(study["discount_rate"])), 12, ENDS, "end_of_period")
+    for name in ("costs", "benefits"):
+        pv = present_value(flows(*table[f"total_{name}"]), discount)
+        assert pv == pytest.approx(D(table["pv"][name]), abs=2)
+    net = flows(*table["net_benefits"])
+    assert present_value(net, discount) == pytest.approx(D(study["npv"]), abs=3)
+    months = payback(net, 12).value
+    assert float(months or 0) == pytest.approx(study["payback"]["computed_linear_months"], abs=0.01)
+
+
+def test_conventions_give_different_figures_each_under_its_name() -> None:
+    series = flows(-100, 60, 60, 60)
+    npvs = {
+        name: present_value(series, factors(D("0.1"), 12, ENDS, name))
+        for name in ("end_of_period", "mid_period", "exact_dates")
+    }
+    assert npvs["end_of_period"] == pytest.approx(D("49.2111"), abs=D("0.001"))
+    assert npvs["mid_period"] > npvs["end_of_period"]
+    assert len(set(npvs.values())) == 3 or npvs["exact_dates"] != npvs["mid_period"]
+
+
+@pytest.mark.parametrize(
+    ("series", "months", "value_", "reason"),
+    [
+        ((-100, 50, 50, 50), 12, 24, None),
+        ((-100, 40, 40, 40), 12, 30, None),
+        ((0, -100, 50, 100), 3, 7.5, None),
+        ((-100, 10, 10), 12, None, "not_reached"),
+        ((0, 10, 10), 12, None, "no_investment"),
+    ],
+)
+def test_payback_is_linear_inside_a_period_from_the_first_outlay(
+    series: tuple[float, ...], months: int, value_: float | None, reason: str | None
+) -> None:
+    found = payback(flows(*series), months)
+    assert (None if found.value is None else float(found.value), found.reason) == (value_, reason)
+
+
+AMOUNTS = st.lists(st.integers(-10_000, 10_000), min_size=4, max_size=4)
+
+
+@given(AMOUNTS, AMOUNTS, st.integers(1, 50))
+def test_present_value_is_linear_and_undiscounted_at_rate_zero(
+    a: list[int], b: list[int], percent: int
+) -> None:
+    discount = factors(D(percent) / 100, 12, ENDS, "end_of_period")
+    together = present_value(flows(*(x + y for x, y in zip(a, b, strict=True))), discount)
+    apart = present_value(flows(*a), discount) + present_value(flows(*b), discount)
+    assert together == pytest.approx(apart, abs=D("1e-20"))
+    assert present_value(flows(*a), factors(D(0), 12, ENDS, "mid_period")) == sum(a)
+
+
+@given(st.integers(1, 10_000), st.integers(0, 10_000))
+def test_the_benefit_cost_ratio_is_roi_plus_one(costs: int, benefits: int) -> None:
+    roi, bcr = ratio(D(benefits - costs), D(costs)), ratio(D(benefits), D(costs))
+    assert roi is not None
+    assert bcr == pytest.approx(roi + 1)
+
+
+def test_without_an_investment_there_is_no_ratio() -> None:
+    assert ratio(D(1), D(0)) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "result"),
+    [
+        ("a * b + 2", "8"),
+        ("a * (b + 2)", "10"),
+        ("-a - -b", "1"),
+        ("a / b / 2", "0.3333"),
+        ("1.5", "1.5"),
+    ],
+)
+def test_formulas_follow_the_usual_rules(text: str, result: str) -> None:
+    found = evaluate(parse(text), {"a": D(2), "b": D(3)})
+    assert found == pytest.approx(D(result), abs=D("0.001"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "a +", "a b", "__import__('os')", "a ** b", "(" * 60 + "a" + ")" * 60, "a;b", "f(a)", ")"],
+)
+def test_what_is_no_formula_is_refused(text: str) -> None:
+    with pytest.raises(FormulaError):
+        parse(text)
+
+
+def test_a_formula_that_divides_by_zero_says_so() -> None:
+    with pytest.raises(FormulaError, match="zero"):
+        evaluate(parse("1 / a"), {"a": D(0)})
+    assert names_in(parse("a + b * a")) == {"a", "b"}
+    assert parse("x_1") == Name("x_1")
+
+
+FRAME = CaseBody(
+    initiative_id="i", name="c", currency="EUR", start=date(2025, 7, 1), grain="quarter", periods=4,
+    discount_rate=D("0.08"), convention="end_of_period",
+)  # fmt: skip
+
+
+def test_the_axis_uses_the_calendars_names_where_it_can() -> None:
+    assert [s.name for s in slots_of(FRAME)] == [
+        "initial",
+        "2025-Q3",
+        "2025-Q4",
+        "2026-Q1",
+        "2026-Q2",
+    ]
+    odd = FRAME.model_copy(update={"start": date(2025, 7, 15)})
+    assert slots_of(odd)[1].name == "2025-07-15..2025-10-15"
+    assert booking_spans(slots_of(FRAME))[1] == (1, "2025-07-02..2025-10-01")
+
+
+def test_planned_costs_fall_where_they_are_due_with_their_risk() -> None:
+    slots = slots_of(FRAME)
+    once = CostLine(cost_id="1", name="n", category="c", risk=D("0.1"),
+                    once=Once(on=date(2025, 11, 1), amount=D(100)))  # fmt: skip
+    assert planned_costs(once, slots) == [0, 0, 110, 0, 0]
+    monthly = Recurring(from_=date(2025, 7, 1), to=date(2027, 7, 1), every="P1M", amount=D(10))
+    line = CostLine(cost_id="2", name="n", category="c", recurring=monthly)
+    assert planned_costs(line, slots) == [0, 30, 30, 30, 30]
+    series = CostLine(cost_id="3", name="n", category="c", amounts=[D(5), D(1)])
+    assert planned_costs(series, slots) == [5, 1, 0, 0, 0]
+
+
+def test_booked_costs_replace_the_plan_of_their_item_and_period_only() -> None:
+    line = CostLine(cost_id="1", name="Licences", category="licence", amounts=[D(0), D(10), D(10)])
+    case = Case(case_id="c", revision=2, body=FRAME, costs=[line])
+    valued = value(case, Measured({}, {"Licences": {1: D(14)}}, elapsed=1))
+    assert [row.costs for row in valued.outlook.rows] == [0, 14, 10, 0, 0]
+    assert valued.realised.lines[0].variance == 4
+    assert [row.costs for row in valued.plan.rows] == [0, 10, 10, 0, 0]
