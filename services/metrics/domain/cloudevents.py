@@ -59,7 +59,7 @@ def read_cloudevent(
         return Rejected("invalid", tuple(wrong))
     personal = {name: str(checked.pop(name)) for name in kind.personal if name in checked}
     if moment > now + MAX_FUTURE:
-        fault = Fault("/time", f"{item.get('time')} is more than 24 h in the future.", "future")
+        fault = Fault("/time", f"{moment.isoformat()} is more than 24 h in the future.", "future")
         return Rejected("quarantined", (fault,))
     return NewEvent(
         source=item["source"],
