@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import re
 from collections.abc import Iterable
 from typing import NewType
 from uuid import UUID
@@ -13,16 +12,11 @@ import uuid_utils.compat
 TenantId = NewType("TenantId", UUID)
 
 KEY_PATTERN = r"^[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?$"
-_KEY = re.compile(KEY_PATTERN)
 
 
 def new_id() -> str:
     """A time-ordered identifier that no one else has made."""
     return str(uuid_utils.compat.uuid7())
-
-
-def is_key(text: str) -> bool:
-    return _KEY.match(text) is not None
 
 
 def nearest(name: str, known: Iterable[str], limit: int = 3) -> list[str]:

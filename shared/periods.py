@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Literal, get_args
@@ -251,9 +250,3 @@ _GRAIN_FORMS: tuple[tuple[re.Pattern[str], Grain], ...] = (
     (re.compile(r"FY\d{4}"), "fiscal_year"),
     (re.compile(r"FY\d{4}-Q[1-4]"), "fiscal_quarter"),
 )
-
-
-def days_between(start: date, end: date) -> Iterator[date]:
-    """The days of a half-open span."""
-    for offset in range((end - start).days):
-        yield start + timedelta(days=offset)

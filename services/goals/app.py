@@ -10,7 +10,7 @@ import httpx
 from fastapi import FastAPI
 
 from services.goals import tables, workers
-from services.goals.api import goals, initiatives
+from services.goals.api import goals, initiatives, progress
 from services.goals.clients import MetricsClient
 from services.goals.projections import project
 from services.goals.settings import GoalsSettings
@@ -52,7 +52,7 @@ def create_app(
         ready_checks={"database": SERVICE.ready_check(database)},
         parts={"metrics": client},
     )
-    routers = [initiatives.router, goals.router, feed_router("goals:read")]
+    routers = [initiatives.router, goals.router, progress.router, feed_router("goals:read")]
     if isinstance(ledger.clock, SimulatedClock):
         routers.append(clock_router(ledger.clock))
     return assemble(runtime, "Worthwhile goals", DESCRIPTION, routers, _lifespan)

@@ -119,6 +119,7 @@ def _demonstrate(services: Services, addresses: dict[str, str], key: str) -> Non
             services.state.save(demonstration="loading")
             found = demonstration.load(console)
             services.state.save(demonstration="loaded", found=found)
+        demonstration.arrive()
         show_summary(console, demonstration, services.state.content["found"])
     except Refusal as refusal:
         raise CannotStart(f"The demonstration failed: {refusal.detail}") from refusal

@@ -9,7 +9,7 @@ from pathlib import Path
 from fastapi import FastAPI
 
 from services.metrics import tables, workers
-from services.metrics.api import baselines, events, imports, metrics, sources, tenancy
+from services.metrics.api import baselines, deliveries, events, imports, metrics, sources, tenancy
 from services.metrics.commands.credentials import KeyAuthentication, Vault
 from services.metrics.projections import project
 from services.metrics.settings import MetricsSettings
@@ -46,7 +46,8 @@ def create_app(settings: ServiceSettings, database: Database, ledger: Ledger) ->
         parts={"vault": Vault(key), "group_commit": GroupCommit(ledger)},
     )
     routers = [
-        events.router, metrics.router, baselines.router, sources.router, imports.router,
+        events.router, metrics.router, baselines.router, sources.router, deliveries.router,
+        imports.router,
         tenancy.router, feed_router("metrics:read"),
     ]  # fmt: skip
     if isinstance(ledger.clock, SimulatedClock):

@@ -63,7 +63,7 @@ class NewBaseline(Wire):
 class Verification(Wire):
     """Whether a frozen baseline still comes out of the ledger as it was."""
 
-    id: Id
+    id: Id = Field(description="The baseline")
     identical: bool = Field(description="True when every figure and proof is the same")
     differences: list[str] = Field(description="What differs")
     frozen: BaselineFigure = Field(description="What was frozen")
@@ -191,7 +191,8 @@ def preview_baseline(
     count: Annotated[int | None, Query(ge=1, le=120, description="Or so many periods")] = None,
     last: Annotated[str | None, Query(max_length=40, description="... up to this one")] = None,
     method: Annotated[
-        Literal["pooled", "mean_of_periods", "median_of_periods"], Query()
+        Literal["pooled", "mean_of_periods", "median_of_periods"],
+        Query(description="How several become one"),
     ] = "pooled",
     where: Annotated[str | None, Query(max_length=8_000, description="A FILTER as JSON")] = None,
 ) -> BaselineFigure:

@@ -16,7 +16,8 @@ from services.metrics.domain.filters import Filter
 from services.metrics.queries.definitions import calendar, metric
 from services.metrics.queries.figures import Span, no_such_period, periods_of, question
 from services.metrics.replay.answer import Value
-from services.metrics.replay.fold import Figure, Frame, fold, grouping, quantile
+from services.metrics.replay.fold import fold, quantile
+from services.metrics.replay.frame import Figure, Frame, grouping
 from services.metrics.replay.plan import Folded, Question, compute, word
 from services.metrics.tables import baselines
 from shared.errors import NOT_FOUND

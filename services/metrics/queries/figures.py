@@ -13,7 +13,7 @@ from sqlalchemy import select
 from services.metrics.domain.filters import Filter
 from services.metrics.queries.definitions import Metric, calendar, metric, references
 from services.metrics.replay.answer import Replay
-from services.metrics.replay.fold import Frame
+from services.metrics.replay.frame import Frame
 from services.metrics.replay.plan import MAX_GROUPS, Question, compute, word
 from services.metrics.replay.raw import counting, within
 from shared.clock import from_micros

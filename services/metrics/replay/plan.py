@@ -26,16 +26,8 @@ from services.metrics.domain.definition import (
 )
 from services.metrics.domain.filters import Filter
 from services.metrics.replay.answer import SEMANTICS, Coverage, Proof, Value
-from services.metrics.replay.fold import (
-    Figure,
-    Figures,
-    Frame,
-    Group,
-    Grouping,
-    Row,
-    fold,
-    grouping,
-)
+from services.metrics.replay.fold import fold
+from services.metrics.replay.frame import Figure, Figures, Frame, Group, Grouping, Row, grouping
 from services.metrics.replay.raw import fetch
 from services.metrics.tables import spans
 from shared.ledger import View

@@ -7,7 +7,7 @@ from datetime import date, datetime
 
 from sqlalchemy import and_, exists, not_, or_, select
 
-from services.metrics.replay.fold import Row
+from services.metrics.replay.frame import Row
 from services.metrics.tables import excluded, retractions
 from shared.chain import parse_json
 from shared.clock import midnight_utc

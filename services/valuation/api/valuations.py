@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
@@ -10,9 +11,10 @@ from pydantic import Field
 
 from services.valuation import queries
 from services.valuation.api.cases import clients
+from services.valuation.domain.case import Case
 from services.valuation.domain.finance import Months, Rate
 from services.valuation.domain.texts import text
-from services.valuation.domain.valuation import Figures, value
+from services.valuation.domain.valuation import Figures, Measured, value
 from services.valuation.queries import World
 from shared.money import DecimalString, Money, round_money
 from shared.money import money as to_money
@@ -155,13 +157,19 @@ def value_case(
         metrics_basis,
     )
     measured = queries.measure(world, state, moment.date())
+    return _shown(state, measured, world, moment, basis)
+
+
+def _shown(
+    state: Case, measured: Measured, world: World, moment: datetime, basis: str
+) -> Valuation:
     valued = value(state, measured)
     currency = state.body.currency
     findings = [*world.findings, *valued.findings]
     return Valuation(
-        case_id=case_id,
+        case_id=state.case_id,
         currency=currency,
-        scenario=scenario,
+        scenario="base",
         known_at=moment,
         basis=ValuationBasis(
             valuation=basis, goals=world.goals_basis or "", metrics=world.metrics_basis

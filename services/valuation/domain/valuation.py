@@ -199,28 +199,7 @@ def _series(
     variances: Mapping[str, Decimal],
 ) -> Figures:
     axis = slots[:length]
-    lines = [
-        Line(
-            c.cost_id,
-            c.name,
-            "cost",
-            c.category,
-            c.phase,
-            list(costs[c.cost_id][:length]),
-            variances.get(c.cost_id),
-        )
-        for c in case.costs
-    ] + [
-        Line(
-            b.benefit_id,
-            b.name,
-            "benefit",
-            b.category,
-            b.phase,
-            list(benefits[b.benefit_id][:length]),
-        )
-        for b in case.benefits
-    ]
+    lines = _lines(case, costs, benefits, length, variances)
     spent = [_sum(lines, "cost", index) for index in range(length)]
     gained = [_sum(lines, "benefit", index) for index in range(length)]
     months = MONTHS[case.body.grain]
@@ -248,6 +227,39 @@ def _series(
         rows=rows,
         lines=lines,
     )
+
+
+def _lines(
+    case: Case,
+    costs: Mapping[str, Sequence[Decimal]],
+    benefits: Mapping[str, Sequence[Decimal | None]],
+    length: int,
+    variances: Mapping[str, Decimal],
+) -> list[Line]:
+    spent = [
+        Line(
+            c.cost_id,
+            c.name,
+            "cost",
+            c.category,
+            c.phase,
+            list(costs[c.cost_id][:length]),
+            variances.get(c.cost_id),
+        )
+        for c in case.costs
+    ]
+    gained = [
+        Line(
+            b.benefit_id,
+            b.name,
+            "benefit",
+            b.category,
+            b.phase,
+            list(benefits[b.benefit_id][:length]),
+        )
+        for b in case.benefits
+    ]
+    return spent + gained
 
 
 def _sum(lines: Sequence[Line], kind: Kind, index: int) -> Decimal:

@@ -1,0 +1,212 @@
+"""What sources delivered: webhooks taken, deliveries inspected and retried, the quarantine."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from fastapi import Depends, Query, Request, Response
+from fastapi.concurrency import run_in_threadpool
+from pydantic import Field
+from sqlalchemy import select, update
+
+from services.metrics.commands.credentials import Vault
+from services.metrics.commands.deliveries import receive, translate_one
+from services.metrics.tables import deliveries, quarantine
+from shared.chain import parse_json
+from shared.errors import CONFLICT, NOT_FOUND
+from shared.ledger import Transaction
+from shared.web.pages import Page, Pages
+from shared.web.routes import router as make_router
+from shared.web.runtime import Answer, Caller, Reader, reads, runtime_of, writes
+from shared.web.wire import InstantField, ProblemError, Reason, Wire
+
+router = make_router("deliveries")
+
+
+class Delivery(Wire):
+    """A webhook request as it came, and what became of it."""
+
+    id: str = Field(description="Id of the delivery")
+    source: str = Field(description="Key of the source")
+    received_at: InstantField = Field(description="When it came")
+    state: Literal["received", "translated", "quarantined", "dismissed"] = Field(
+        description="`quarantined`: kept, but not understood; mend the mapping and retry"
+    )
+    detail: str = Field(description="Why it was not understood, or what was left out")
+    events: int = Field(ge=0, description="Events that it gave")
+
+
+class SourceDismissal(Wire):
+    """Why a delivery needs no translation."""
+
+    reason: Reason = Field(description="Why it is dismissed")
+
+
+class Accepted(Wire):
+    """A delivery that is stored."""
+
+    delivery_id: str = Field(description="Id under which it can be inspected")
+
+
+class Quarantined(Wire):
+    """Something that was sent and could not become a fact."""
+
+    id: str = Field(description="Id of the item")
+    at: InstantField = Field(description="When it was put here")
+    source: str = Field(description="Who sent it")
+    status: str = Field(description="conflict or quarantined")
+    errors: list[ProblemError] = Field(description="Why")
+    item: Any = Field(description="What was sent")
+
+
+@router.post("/webhooks/{token}", response_model=Accepted, openapi_extra={"x-open": True})
+async def receive_webhook(token: str, request: Request) -> Response:
+    """Take a vendor's delivery.
+
+    It is authenticated on its raw bytes, stored as it came and answered; its events follow at
+    once. The address itself is the credential, and the vendor's signature comes on top.
+    """
+    body = await request.body()
+    runtime = runtime_of(request)
+    vault = runtime.parts["vault"]
+    assert isinstance(vault, Vault)
+    headers = {name.lower(): value for name, value in request.headers.items()}
+    delivery_id = await run_in_threadpool(
+        receive, runtime.ledger, vault, token, headers, body, str(request.url)
+    )
+    wake = runtime.parts.get("wake_translator")
+    if callable(wake):
+        wake()
+    return Response(
+        Accepted(delivery_id=delivery_id).model_dump_json(), 200, media_type="application/json"
+    )
+
+
+@router.get("/deliveries")
+def list_deliveries(
+    reader: Annotated[Reader, Depends(reads("metrics:read"))],
+    pages: Pages,
+    state: Annotated[
+        Literal["received", "translated", "quarantined", "dismissed"] | None,
+        Query(description="Only in this state"),
+    ] = None,
+    source: Annotated[str | None, Query(max_length=64, description="Only of this source")] = None,
+) -> Page[Delivery]:
+    """List deliveries, oldest first."""
+    with reader.view() as view:
+        query = select(deliveries).where(
+            deliveries.c.tenant_id == view.tenant_id,
+            deliveries.c.delivery_id > pages.text_after(),
+        )
+        if state is not None:
+            query = query.where(deliveries.c.state == state)
+        if source is not None:
+            query = query.where(deliveries.c.source == source)
+        rows = view.connection.execute(
+            query.order_by(deliveries.c.delivery_id).limit(pages.limit + 1)
+        ).all()
+        return Page(
+            items=[_delivery(row) for row in rows[: pages.limit]],
+            next_cursor=pages.next_cursor(rows, lambda row: row.delivery_id),
+            known_at=view.known_at,
+            basis=view.basis.token,
+            open=view.open,
+        )
+
+
+def _delivery(row: Any) -> Delivery:
+    return Delivery(
+        id=row.delivery_id,
+        source=row.source,
+        received_at=row.received_at,
+        state=row.state,
+        detail=row.detail,
+        events=row.events,
+    )
+
+
+def _find(transaction: Transaction, delivery_id: str) -> Any:
+    row = transaction.connection.execute(
+        select(deliveries).where(
+            deliveries.c.tenant_id == transaction.tenant_id,
+            deliveries.c.delivery_id == delivery_id,
+        )
+    ).one_or_none()
+    if row is None:
+        raise NOT_FOUND.refusal(f"There is no delivery {delivery_id!r}.")
+    return row
+
+
+@router.post("/deliveries/{delivery_id}/retry", response_model=Delivery)
+def retry_delivery(
+    delivery_id: str, caller: Annotated[Caller, Depends(writes("metrics:write"))]
+) -> Response:
+    """Translate a quarantined delivery again, now that the mapping is mended."""
+
+    def work(transaction: Transaction) -> Answer:
+        _find(transaction, delivery_id)
+        translate_one(transaction, delivery_id)
+        return Answer(_delivery(_find(transaction, delivery_id)))
+
+    return caller.command(work)
+
+
+@router.post("/deliveries/{delivery_id}/dismiss", response_model=Delivery)
+def dismiss_delivery(
+    delivery_id: str,
+    body: SourceDismissal,
+    caller: Annotated[Caller, Depends(writes("metrics:write"))],
+) -> Response:
+    """Say that a quarantined delivery needs no translation, and why."""
+
+    def work(transaction: Transaction) -> Answer:
+        row = _find(transaction, delivery_id)
+        if row.state != "quarantined":
+            raise CONFLICT.refusal(
+                f"The delivery is {row.state}; only quarantined ones are dismissed."
+            )
+        transaction.connection.execute(
+            update(deliveries)
+            .where(
+                deliveries.c.tenant_id == transaction.tenant_id,
+                deliveries.c.delivery_id == delivery_id,
+            )
+            .values(state="dismissed", detail=f"{caller.principal.actor}: {body.reason}")
+        )
+        return Answer(_delivery(_find(transaction, delivery_id)))
+
+    return caller.command(work)
+
+
+@router.get("/quarantine")
+def list_quarantine(
+    reader: Annotated[Reader, Depends(reads("metrics:read"))], pages: Pages
+) -> Page[Quarantined]:
+    """List what was sent and could not become a fact, oldest first."""
+    with reader.view() as view:
+        rows = view.connection.execute(
+            select(quarantine)
+            .where(
+                quarantine.c.tenant_id == view.tenant_id,
+                quarantine.c.item_id > pages.text_after(),
+            )
+            .order_by(quarantine.c.item_id)
+            .limit(pages.limit + 1)
+        ).all()
+        return Page(
+            items=[
+                Quarantined(
+                    id=row.item_id,
+                    at=row.at,
+                    source=row.source,
+                    status=row.status,
+                    errors=[ProblemError(**e) for e in parse_json(row.faults)],
+                    item=parse_json(row.item),
+                )
+                for row in rows[: pages.limit]
+            ],
+            next_cursor=pages.next_cursor(rows, lambda row: row.item_id),
+            known_at=view.known_at,
+            basis=view.basis.token,
+            open=view.open,
+        )

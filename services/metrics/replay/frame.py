@@ -1,0 +1,137 @@
+"""What a fold works with: events as rows, the periods asked for, groups and exact figures."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from fractions import Fraction
+from functools import cached_property
+from typing import Any
+
+from services.metrics.domain.filters import lookup
+from shared.periods import Calendar, Period
+
+DIGEST_MODULUS = 1 << 256
+
+
+Group = tuple[str, ...]
+
+
+NO_VALUE = "(none)"
+
+
+@dataclass(slots=True, frozen=True)
+class Row:
+    """One counting event, as the fold sees it."""
+
+    position: int
+    name: str
+    subject: str | None
+    source: str
+    occurred_at: datetime
+    occurred_on: date | None
+    leaf: bytes
+    fields: Mapping[str, Any]
+
+    @property
+    def order(self) -> tuple[datetime, int]:
+        return (self.occurred_at, self.position)
+
+
+@dataclass(slots=True)
+class Figure:
+    """An exact figure of one group in one period.
+
+    `value` is None with a `reason` where there is none; `numerator` and `denominator` are its
+    exact parts where it has such.
+    """
+
+    value: Fraction | None = None
+    numerator: Fraction | None = None
+    denominator: Fraction | None = None
+    n: int = 0
+    digest: int = 0
+    currencies: frozenset[str] = frozenset()
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
+class Frame:
+    """The periods asked for, in order and without overlap, in a calendar."""
+
+    periods: Sequence[Period]
+    calendar: Calendar
+
+    @cached_property
+    def starts(self) -> list[datetime]:
+        return [self.calendar.instant(p.start) for p in self.periods]
+
+    @cached_property
+    def ends(self) -> list[datetime]:
+        return [self.calendar.instant(p.end) for p in self.periods]
+
+    @cached_property
+    def start_days(self) -> list[date]:
+        return [p.start for p in self.periods]
+
+    def index_of(self, row: Row) -> int | None:
+        """The period in which an event lies; dates are compared with dates."""
+        if row.occurred_on is not None:
+            index = bisect_right(self.start_days, row.occurred_on) - 1
+            inside = index >= 0 and row.occurred_on < self.periods[index].end
+        else:
+            index = bisect_right(self.starts, row.occurred_at) - 1
+            inside = index >= 0 and row.occurred_at < self.ends[index]
+        return index if inside else None
+
+    def is_before_end(self, row: Row, index: int) -> bool:
+        if row.occurred_on is not None:
+            return row.occurred_on < self.periods[index].end
+        return row.occurred_at < self.ends[index]
+
+    def first_ending_after(self, row: Row) -> int:
+        """The first period at whose end the event has happened (their number if there is none)."""
+        if row.occurred_on is not None:
+            return bisect_right([p.end for p in self.periods], row.occurred_on)
+        return bisect_right(self.ends, row.occurred_at)
+
+    def day_of(self, row: Row) -> date:
+        return row.occurred_on or self.calendar.day_of(row.occurred_at)
+
+
+Figures = dict[Group, list[Figure]]
+
+
+Grouping = Callable[[Mapping[str, Any]], Group]
+
+
+def view_of(row: Row) -> dict[str, Any]:
+    """An event's fields with its own attributes beside them, for filters and groups."""
+    return {**row.fields, "$type": row.name, "$subject": row.subject, "$source": row.source}
+
+
+def grouping(names: Sequence[str]) -> Grouping:
+    """Groups events by the values of some fields."""
+    if not names:
+        return lambda fields: ()
+
+    def group_of(fields: Mapping[str, Any]) -> Group:
+        values = (lookup(fields, name) for name in names)
+        return tuple(NO_VALUE if v is None or v == "" else shown(v) for v in values)
+
+    return group_of
+
+
+def shown(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return (
+        value
+        if isinstance(value, str)
+        else format(value, "f")
+        if isinstance(value, Decimal)
+        else str(value)
+    )

@@ -1,0 +1,28 @@
+"""Stored events decode for ever: one sample per name and schema number, never edited."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from shared.events import decode, registered
+from tests.contracts.snapshots import event_schemas
+
+SAMPLES = Path(__file__).parent / "samples"
+
+
+def test_every_event_of_ours_has_a_stored_sample() -> None:
+    event_schemas()
+    names = {f"{name}.{number}" for name, number in registered() if not name.startswith("test.")}
+    assert names == {path.stem for path in SAMPLES.glob("*.json")}
+
+
+@pytest.mark.parametrize("path", sorted(SAMPLES.glob("*.json")), ids=lambda path: path.stem)
+def test_a_stored_sample_still_decodes(path: Path) -> None:
+    event_schemas()
+    name, _, number = path.stem.rpartition(".")
+    stored = json.loads(path.read_text())
+    payload = decode(name, int(number), stored)
+    assert json.loads(payload.model_dump_json()) | stored == json.loads(payload.model_dump_json())

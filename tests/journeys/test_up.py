@@ -1,0 +1,220 @@
+"""`worthwhile up` as its user meets it: processes, files, the demonstration, clear refusals."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.support.samples import WIN_RATE, closed
+
+ROOT = Path(__file__).resolve().parents[2]
+pytestmark = pytest.mark.xdist_group("up")
+
+
+def free_ports() -> int:
+    """A base from which three ports are free."""
+    while True:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            base: int = probe.getsockname()[1]
+        if base > 60_000:
+            continue
+        try:
+            for port in (base, base + 1, base + 2):
+                with socket.socket() as probe:
+                    probe.bind(("127.0.0.1", port))
+        except OSError:
+            continue
+        return base
+
+
+def command(folder: Path, *options: str) -> list[str]:
+    return [sys.executable, "-m", "services.local", "--data-dir", str(folder), *options]
+
+
+def run(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command(folder, *options),
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+
+class Up:
+    """The three services, running from the command line."""
+
+    def __init__(self, folder: Path, *options: str) -> None:
+        self.folder = folder
+        self.process = subprocess.Popen(
+            command(folder, "--port-base", str(free_ports()), *options),
+            cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        deadline = time.monotonic() + 60
+        self._described = folder / "dev.json"
+        while not self._described.exists():
+            assert self.process.poll() is None, "up goes on"
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        self.addresses: dict[str, str] = json.loads(self._described.read_text())
+        headers = {"Authorization": f"Bearer {self.addresses['api_key']}"}
+        self.client = httpx.Client(headers=headers, timeout=30)
+
+    def url(self, path: str, service: str = "metrics") -> str:
+        return self.addresses[service] + path
+
+    def stop(self) -> None:
+        self.client.close()
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(timeout=60)
+        self._described.unlink(missing_ok=True)
+
+    def pid_of(self, service: str) -> int:
+        """The process of a service, found among the children."""
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdigit():
+                try:
+                    line = (entry / "cmdline").read_text().split("\0")
+                    parent = int((entry / "stat").read_text().split()[3])
+                except (OSError, ValueError):
+                    continue
+                if f"services.{service}" in line and parent == self.process.pid:
+                    return int(entry.name)
+        raise AssertionError(f"{service} runs")
+
+
+@pytest.fixture
+def up(tmp_path: Path) -> Iterator[Up]:
+    started = Up(tmp_path / "data")
+    yield started
+    started.stop()
+
+
+def test_the_file_for_developers_names_all_and_is_private(up: Up) -> None:
+    described = up.folder / "dev.json"
+    assert set(up.addresses) == {"goals", "metrics", "valuation", "api_key"}
+    assert stat.S_IMODE(described.stat().st_mode) == 0o600
+    for service in ("goals", "metrics", "valuation"):
+        assert up.client.get(up.url("/readyz", service)).json()["ready"]
+        assert up.client.get(up.url("/v1/feed", service)).status_code == 200
+    assert (
+        up.client.post(up.url("/v1/dev/clock"), json={"now": "2030-01-01T00:00:00Z"}).status_code
+        == 404
+    )
+
+
+def test_a_service_killed_in_mid_ingest_loses_nothing_that_was_acknowledged(tmp_path: Path) -> None:
+    """Goal: each acknowledged event is there exactly once after kill -9 and a restart.
+
+    Method: single events and batches are pushed until the process is killed at a random moment;
+    then everything is started again, counted, verified, and the same events are pushed once more.
+    """
+    folder = tmp_path / "data"
+    started = Up(folder)
+    acknowledged: list[str] = []
+    killed_after = time.monotonic() + 1.5
+    number = 0
+    try:
+        while True:
+            batch = [closed(f"{number}/{i}", "2024-02-01") for i in range(20)]
+            answer = started.client.post(started.url("/v1/events"), json=batch).json()
+            acknowledged += [r["id"] for r in answer["results"] if r["status"] == "accepted"]
+            number += 1
+            if time.monotonic() > killed_after:
+                os.kill(started.pid_of("metrics"), signal.SIGKILL)
+                killed_after = float("inf")
+    except httpx.TransportError:
+        pass
+    assert len(acknowledged) > 100
+    started.process.wait(timeout=60)
+    started.stop()
+    again = Up(folder)
+    body = {**WIN_RATE, "key": "n", "definition": WIN_RATE["definition"]["denominator"]}
+    again.client.post(again.url("/v1/metrics"), json=body).raise_for_status()
+    found: list[str] = []
+    cursor = ""
+    while True:
+        path = f"/v1/metrics/n/events?period=2024-Q1&limit=500{cursor}"
+        page = again.client.get(again.url(path)).json()
+        found += [e["id"] for e in page["items"]]
+        if page["next_cursor"] is None:
+            break
+        cursor = f"&cursor={page['next_cursor']}"
+    again.stop()
+    assert len(set(found)) == len(found), "no event is there twice"
+    assert set(acknowledged) <= set(found), "nothing acknowledged is lost"
+    assert len(found) % 20 == 0, "no batch is half there"
+    environment = {**os.environ, "METRICS_DATABASE_URL": f"sqlite:///{folder}/metrics.db"}
+    verified = subprocess.run(
+        [sys.executable, "-m", "services.metrics", "verify"],
+        cwd=ROOT, env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (verified.returncode, "intact" in verified.stdout) == (0, True)
+
+
+def test_the_demonstration_tells_its_story_twice_alike(tmp_path: Path) -> None:
+    folder, base = tmp_path / "data", str(free_ports())
+    first = run(folder, "--demo", "--once", "--port-base", base)
+    assert first.returncode == 0, first.stdout + first.stderr
+    for word in ("Win rate by quarter", "2025-Q4", "Baseline of 2023-Q2", "Goal: 35.0 %", "NPV",
+                 "Payback", "/docs", "API key"):  # fmt: skip
+        assert word in first.stdout
+    again = run(folder, "--demo", "--once", "--port-base", base)
+    summary = again.stdout[again.stdout.index("Nordwind") :]
+    assert first.stdout.endswith(summary)
+    assert "Nordwind" in run(folder, "--demo", "--once", "--port-base", str(free_ports())).stdout
+
+
+def test_what_stands_in_the_way_is_said_in_one_sentence(tmp_path: Path) -> None:
+    base = free_ports()
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", base + 1))
+        taken.listen()
+        refused = run(tmp_path / "a", "--once", "--port-base", str(base))
+    assert refused.returncode == 1
+    assert f"Port {base + 1} for metrics is taken" in refused.stdout
+    outside = run(tmp_path / "a", "--once", "--host", "0.0.0.0", "--port-base", str(base))
+    assert (outside.returncode, "reachable from outside" in outside.stdout) == (1, True)
+    newer = tmp_path / "b"
+    assert run(newer, "--once", "--port-base", str(base)).returncode == 0
+    _pretend_newer(newer / "metrics.db")
+    refused = run(newer, "--once", "--port-base", str(base))
+    assert refused.returncode == 1
+    assert "newer version" in " ".join(refused.stdout.split())
+    mixed = run(newer, "--simulate", "--once", "--port-base", str(base))
+    assert (mixed.returncode, "real time" in " ".join(mixed.stdout.split())) == (1, True)
+
+
+def _pretend_newer(path: Path) -> None:
+    import sqlite3
+
+    connection = sqlite3.connect(path)
+    connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    connection.commit()
+    connection.close()
+
+
+def test_bound_to_the_world_without_keys_a_service_refuses_to_start(tmp_path: Path) -> None:
+    environment: dict[str, Any] = {
+        **os.environ, "GOALS_HOST": "0.0.0.0", "GOALS_DATABASE_URL": f"sqlite:///{tmp_path}/g.db",
+    }  # fmt: skip
+    refused = subprocess.run(
+        [sys.executable, "-m", "services.goals", "serve"],
+        cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert refused.returncode == 1
+    assert "without AUTH=keys only loopback is allowed" in refused.stderr
