@@ -1,0 +1,1 @@
+"""What the deployment files say stands in the code."""
