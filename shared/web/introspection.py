@@ -67,6 +67,13 @@ class Introspection:
             self._kept[digest] = _Kept(principal, time.monotonic())
         return principal
 
+    def recall(self, credential: str) -> Principal | None:
+        """The principal, where it was asked for within the last minute."""
+        kept = self._kept.get(hashlib.sha256(credential.encode()).digest())
+        if kept is None or time.monotonic() - kept.asked_at >= FRESH_SECONDS:
+            return None
+        return kept.principal
+
     def _ask(self, credential: str) -> Principal | None:
         try:
             answer = self._metrics.get("/v1/credentials/self", CredentialsSelf, credential)

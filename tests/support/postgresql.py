@@ -10,6 +10,7 @@ import subprocess
 import tempfile
 import time
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,13 @@ OWNER, SERVICE = "worthwhile_owner", "worthwhile_service"
 
 
 class PostgreSQL:
-    """One server with databases that are made on demand."""
+    """One server with databases that are made on demand.
 
-    def __init__(self) -> None:
+    Tests kill processes, never the power, so that they can do without fsync; benchmarks can't.
+    """
+
+    def __init__(self, options: Sequence[str] = ("fsync=off", "full_page_writes=off")) -> None:
+        self._options = [*options, "listen_addresses=127.0.0.1", "max_connections=200"]
         self._folder = Path(tempfile.mkdtemp(prefix="worthwhile-pg-"))
         self._folder.chmod(0o755)
         self._binaries = _binaries(self._folder)
@@ -48,8 +53,7 @@ class PostgreSQL:
         self._process = subprocess.Popen(
             [
                 str(self._binaries / "postgres"), "-D", str(data), "-k", str(data),
-                "-p", str(self.port), "-c", "listen_addresses=127.0.0.1", "-c", "fsync=off",
-                "-c", "full_page_writes=off", "-c", "max_connections=200",
+                "-p", str(self.port), *(part for o in self._options for part in ("-c", o)),
             ],
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
             **self._identity,

@@ -8,7 +8,7 @@ from fastapi import Depends, Response
 from pydantic import Field, field_validator
 from sqlalchemy import select
 
-from services.metrics.commands.credentials import create_key, revoke_key
+from services.metrics.commands.credentials import KeyAuthentication, create_key, revoke_key
 from services.metrics.commands.definitions import register_type, set_calendar
 from services.metrics.domain.types import event_type
 from services.metrics.queries import definitions as queries
@@ -293,7 +293,10 @@ def list_api_keys(
 
 @router.delete("/keys/{key_id}", status_code=204)
 def revoke_api_key(key_id: str, caller: Annotated[Caller, Depends(writes("admin"))]) -> Response:
-    """Revoke an API key at once (other services notice within a minute)."""
+    """Revoke an API key; other processes and services notice within a minute."""
     with caller.transaction() as transaction:
         revoke_key(transaction.connection, transaction.tenant_id, key_id, transaction.known_at)
+    authentication = caller.runtime.authenticate
+    assert isinstance(authentication, KeyAuthentication)
+    authentication.forget(key_id)
     return Response(status_code=204)

@@ -6,6 +6,7 @@ import base64
 import binascii
 import hashlib
 import secrets
+import time
 from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
@@ -26,6 +27,9 @@ KEY_PREFIX = "ww_"
 _KEY_BYTES, _TOKEN_BYTES, _TENANT_BYTES = 32, 24, 16
 # How stale `last used` may be, so that reading does not write on every request.
 _LAST_USED_SECONDS = 60
+# A key that was looked up is good for so long here; other processes notice a revocation then.
+KEPT_SECONDS = 5.0
+MAX_KEPT = 10_000
 
 
 def find_tenant(connection: Connection, key: str) -> UUID | None:
@@ -91,8 +95,23 @@ class KeyAuthentication:
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
         self._clock = clock
+        self._kept: dict[str, tuple[float, Principal]] = {}
+
+    def recall(self, credential: str) -> Principal | None:
+        """The principal, where the key was looked up within the last seconds."""
+        kept = self._kept.get(credential)
+        if kept is None or time.monotonic() - kept[0] > KEPT_SECONDS:
+            return None
+        return kept[1]
+
+    def forget(self, key_id: str) -> None:
+        """Look a key up again at its next use, since it was revoked."""
+        self._kept = {c: k for c, k in self._kept.items() if k[1].key_id != key_id}
 
     def __call__(self, credential: str, *, reading: bool) -> Principal | None:
+        known = self.recall(credential)
+        if known is not None:
+            return known
         tenant_id = _tenant_named_in(credential.removeprefix(KEY_PREFIX), _KEY_BYTES)
         if tenant_id is None or not credential.startswith(KEY_PREFIX):
             return None
@@ -110,9 +129,13 @@ class KeyAuthentication:
             or (now - row.last_used_at).total_seconds() > _LAST_USED_SECONDS
         ):
             self._note_use(tenant_id, row.key_id, now)
-        return Principal(
+        found = Principal(
             tenant_id, row.key_id, row.name, row.person, frozenset(row.scopes.split()), credential
         )
+        if len(self._kept) >= MAX_KEPT:
+            self._kept = {}
+        self._kept[credential] = (time.monotonic(), found)
+        return found
 
     def _note_use(self, tenant_id: UUID, key_id: str, now: datetime) -> None:
         with self._database.write(tenant_id) as connection:

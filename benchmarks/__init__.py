@@ -1,0 +1,1 @@
+"""What `make bench` measures: ratios against a peer in the same run."""
