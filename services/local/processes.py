@@ -105,7 +105,8 @@ class Services:
 
     def start(self) -> None:
         """Start all three; returns when all are ready."""
-        for service in SERVICES:
+        # Metrics first: the others ask it as soon as they run.
+        for service in ("metrics", "goals", "valuation"):
             log = (self.place.folder / f"{service}.log").open("ab")
             self._processes[service] = subprocess.Popen(
                 [sys.executable, "-m", f"services.{service}", "serve"],

@@ -44,26 +44,33 @@ def strict_json(body: bytes) -> Any:
         value = parse_json(body)
     except (msgspec.DecodeError, RecursionError) as error:
         raise HTTPException(400, f"The body is not well-formed JSON: {error}") from error
-    fault = unstorable(value)
+    fault = unstorable(value, body)
     if fault is not None:
         raise HTTPException(400, f"The body {fault}.")
     return value
 
 
-def unstorable(value: Any, depth: int = 0) -> str | None:
-    """Why a parsed value can't be stored as it is (too deep, NUL in a text), or None."""
-    if depth > MAX_DEPTH:
+def unstorable(value: Any, text: bytes) -> str | None:
+    """Why what was parsed from a text can't be stored (too deep, NUL in a text), or None."""
+    if isinstance(value, dict | list) and _too_deep(value, 1):
         return f"is nested more than {MAX_DEPTH} levels deep"
-    if isinstance(value, str):
-        return "has a NUL character in a text" if "\x00" in value else None
-    if isinstance(value, dict):
-        for key, inner in value.items():
-            fault = unstorable(key) or unstorable(inner, depth + 1)
-            if fault:
-                return fault
-    elif isinstance(value, list):
-        for inner in value:
-            fault = unstorable(inner, depth + 1)
-            if fault:
-                return fault
+    # A NUL can only come from its escape, since the parser refuses a bare one; looking for that
+    # first spares the walk through every text of a large batch.
+    if b"\\u0000" in text and _has_nul(value):
+        return "has a NUL character in a text"
     return None
+
+
+def _too_deep(value: dict[str, Any] | list[Any], depth: int) -> bool:
+    if depth > MAX_DEPTH:
+        return True
+    inner = value.values() if isinstance(value, dict) else value
+    return any(_too_deep(v, depth + 1) for v in inner if isinstance(v, dict | list))
+
+
+def _has_nul(value: Any) -> bool:
+    if isinstance(value, str):
+        return "\x00" in value
+    if isinstance(value, dict):
+        return any(_has_nul(part) for pair in value.items() for part in pair)
+    return isinstance(value, list) and any(map(_has_nul, value))

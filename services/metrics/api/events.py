@@ -340,7 +340,7 @@ def _parse_line(line: bytes) -> Any:
         value = parse_json(line)
     except (msgspec.DecodeError, RecursionError) as error:
         return Rejected("invalid", (Fault("/", f"This is no JSON: {error}", "json"),))
-    fault = unstorable(value)
+    fault = unstorable(value, line)
     return Rejected("invalid", (Fault("/", f"It {fault}.", "json"),)) if fault else value
 
 

@@ -9,13 +9,15 @@ from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from babel.numbers import is_currency
+from babel.numbers import list_currencies
 
 from shared.chain import canonical_number
 from shared.errors import Fault
 
 MAX_TEXT = 10_000
 _DIGITS_BEFORE, _DIGITS_AFTER = 15, 6
+_CURRENCIES = frozenset(list_currencies())
+_SMALL = 10**15
 _SPEC = re.compile(r"(?P<name>\w+)(?P<marks>[!*]*)(?::(?P<kind>\S+))?")
 # The service writes these itself; a sender that uses them is refused.
 RESERVED_PREFIXES = (
@@ -176,7 +178,7 @@ def _declared(declared: FieldType, value: Any) -> Any:
                 raise _Wrong(f"{value!r} must be true or false.", "boolean")
             return value
         case "currency":
-            if not isinstance(value, str) or not is_currency(value):
+            if value not in _CURRENCIES:
                 raise _Wrong(f"{value!r} is no ISO 4217 currency code such as EUR.", "currency")
             return value
         case "date":
@@ -221,6 +223,8 @@ def _bad(value: Any) -> str:
 
 
 def _number(value: Any) -> int | Decimal:
+    if type(value) is int and -_SMALL < value < _SMALL:
+        return value
     if isinstance(value, str):
         try:
             value = Decimal(value)
