@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -102,6 +103,14 @@ def decode(name: str, schema_number: int, data: Json) -> Payload:
         data = _UPCASTERS[name, schema_number](data)
         schema_number += 1
     return _SHAPES[name, schema_number].model_validate(data)
+
+
+def payload_of(event: Event) -> Payload:
+    """The payload of one of our own events.
+
+    Its exact decimals are texts already; what is a number stays one, also where any JSON may stand.
+    """
+    return decode(event.name, event.schema_number, json.loads(event.data))
 
 
 def registered(prefix: str = "") -> dict[tuple[str, int], type[Payload]]:

@@ -12,6 +12,8 @@ Grain = Literal["day", "week", "month", "quarter", "year", "fiscal_quarter", "fi
 GRAINS: tuple[str, ...] = get_args(Grain)
 ONE_DAY = timedelta(days=1)
 MAX_PERIODS = 10_000
+# Where calendars and zones can be relied on; nobody asks beyond.
+FIRST_YEAR, LAST_YEAR = 1900, 2200
 
 
 class PeriodError(ValueError):
@@ -70,11 +72,17 @@ def parse_period(name: str, calendar: Calendar) -> Period:
                 raise PeriodError(f"{name!r} is not a real period: {error}.") from error
             if start >= end:
                 raise PeriodError(f"{name!r} ends before it begins.")
+            _demand_in_range(start, end)
             return Period(name, start, end)
     raise PeriodError(
         f"{name!r} is no period. Write 2025-Q3, 2025-07, 2025-W31, 2025-07-14, 2025, FY2026, "
         "FY2026-Q1 or 2025-01-01..2025-04-01 (the end is exclusive)."
     )
+
+
+def _demand_in_range(start: date, end: date) -> None:
+    if start.year < FIRST_YEAR or end.year > LAST_YEAR:
+        raise PeriodError(f"Periods lie between {FIRST_YEAR} and {LAST_YEAR}.")
 
 
 def grain_of(name: str) -> Grain | None:
@@ -87,6 +95,7 @@ def grain_of(name: str) -> Grain | None:
 
 def split(start: date, end: date, grain: Grain, calendar: Calendar) -> list[Period]:
     """The periods of a grain that begin in [start, end), the first one holding `start`."""
+    _demand_in_range(start, end)
     periods: list[Period] = []
     current = period_holding(start, grain, calendar)
     while current.start < end:

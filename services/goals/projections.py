@@ -12,8 +12,7 @@ from services.goals.domain import initiative as initiatives_domain
 from services.goals.domain.goal import Goal, GoalEvent
 from services.goals.domain.initiative import Initiative, InitiativeEvent
 from services.goals.tables import goals, initiatives
-from shared.chain import parse_json
-from shared.events import Event, decode
+from shared.events import Event, payload_of
 from shared.ledger import Transaction
 from shared.ledger.projecting import supersede
 
@@ -24,7 +23,7 @@ def project(transaction: Transaction, appended: Sequence[Event]) -> None:
         kind, _, identity = (event.stream or "").partition("/")
         if kind not in ("initiative", "goal"):
             continue
-        payload = decode(event.name, event.schema_number, parse_json(event.data))
+        payload = payload_of(event)
         if kind == "initiative":
             assert isinstance(payload, InitiativeEvent)
             _project_initiative(transaction, event, identity, payload)

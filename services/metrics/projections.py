@@ -29,8 +29,7 @@ from services.metrics.tables import (
     sources,
     spans,
 )
-from shared.chain import parse_json
-from shared.events import Event, Payload, decode
+from shared.events import Event, Payload, payload_of
 from shared.ledger import Transaction
 from shared.ledger.projecting import supersede
 from shared.ledger.rows import LOOKUP_CHUNK
@@ -53,9 +52,7 @@ def project(transaction: Transaction, appended: Sequence[Event]) -> None:
             "ledger.opened",
             "source.record_observed",
         ):
-            _apply(
-                transaction, event, decode(event.name, event.schema_number, parse_json(event.data))
-            )
+            _apply(transaction, event, payload_of(event))
 
 
 def _apply(transaction: Transaction, event: Event, payload: Payload) -> None:

@@ -8,8 +8,7 @@ from sqlalchemy import select
 
 from services.valuation.domain.case import Case, CaseEvent, evolve
 from services.valuation.tables import cases
-from shared.chain import parse_json
-from shared.events import Event, decode
+from shared.events import Event, payload_of
 from shared.ledger import Transaction
 from shared.ledger.projecting import supersede
 
@@ -20,7 +19,7 @@ def project(transaction: Transaction, appended: Sequence[Event]) -> None:
         kind, _, identity = (event.stream or "").partition("/")
         if kind != "case":
             continue
-        payload = decode(event.name, event.schema_number, parse_json(event.data))
+        payload = payload_of(event)
         assert isinstance(payload, CaseEvent)
         moved = evolve(_present(transaction, identity) if event.revision != 1 else None, payload)
         keys = {"tenant_id": transaction.tenant_id, "case_id": identity}

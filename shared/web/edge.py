@@ -5,9 +5,12 @@ from __future__ import annotations
 import time
 
 from starlette.exceptions import HTTPException
+from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from shared.errors import NOT_PARSABLE
 from shared.telemetry import REQUEST_SECONDS, REQUESTS, begin_trace, log
+from shared.web.problems import problem_response
 
 _HEADERS = [
     (b"x-content-type-options", b"nosniff"),
@@ -46,6 +49,11 @@ class Edge:
                 message["headers"] = [*message["headers"], *extra]
             await send(message)
 
+        if b"%00" in scope.get("raw_path", b"") or b"%00" in scope.get("query_string", b""):
+            detail = "An address holds no NUL character."
+            refusal = problem_response(Request(scope), NOT_PARSABLE, detail)
+            await refusal(scope, receive, answer)
+            return
         try:
             await self.app(scope, self._counted(scope, headers, receive), answer)
         finally:

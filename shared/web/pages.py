@@ -16,6 +16,7 @@ from shared.web.wire import Known
 
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 500
+MAX_KEY = 300
 _Item = TypeVar("_Item")
 
 
@@ -44,14 +45,6 @@ class Paging:
         self.after: Any = None if cursor is None else _decode(cursor)
         self._request, self._response = request, response
 
-    def integer_after(self) -> int:
-        """The cursor of a list that is ordered by a number; 0 for the first page."""
-        if self.after is None:
-            return 0
-        if not isinstance(self.after, int):
-            raise _bad_cursor()
-        return self.after
-
     def text_after(self) -> str:
         """The cursor of a list that is ordered by a text; empty for the first page."""
         if self.after is None:
@@ -79,9 +72,12 @@ def _encode(value: Any) -> str:
 
 def _decode(cursor: str) -> Any:
     try:
-        return msgspec.json.decode(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+        value = msgspec.json.decode(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
     except (ValueError, binascii.Error, msgspec.DecodeError) as error:
         raise _bad_cursor() from error
+    if isinstance(value, str) and ("\x00" in value or len(value) > MAX_KEY):
+        raise _bad_cursor()
+    return value
 
 
 def _bad_cursor() -> Exception:

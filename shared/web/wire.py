@@ -31,7 +31,10 @@ class Wire(BaseModel):
 def _aware(value: datetime) -> datetime:
     if value.tzinfo is None:
         raise ValueError("needs a time zone, for example 2025-01-31T12:00:00Z")
-    return value.astimezone(UTC)
+    try:
+        return value.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError("lies outside what a calendar can hold") from error
 
 
 def _not_a_number_of_seconds(value: Any) -> Any:
@@ -92,6 +95,18 @@ BasisToken = Annotated[
         max_length=64,
     ),
 ]
+
+
+def _storable(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        return float(value)
+    if isinstance(value, dict):
+        return {key: _storable(inner) for key, inner in value.items()}
+    return [_storable(inner) for inner in value] if isinstance(value, list) else value
+
+
+# A filter that is passed on to metrics as it is; its numbers stay numbers when it is stored.
+FilterBody = Annotated[dict[str, Any], AfterValidator(_storable)]
 
 
 class Text(Wire):

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from shared.web.wire import Id, Key, Name, Number, PeriodName, Reason, Wire
+from shared.web.wire import FilterBody, Id, Key, Name, Number, PeriodName, Reason, Wire
 
 Audience = Literal["customer", "prospect", "stakeholder", "business"]
 
@@ -73,7 +73,7 @@ class GoalDraft(Wire):
     kind: Literal["measured"] = Field("measured", description="Held against a metric")
     title: Name = Field(description="What is to become true", examples=["Win one deal in three"])
     metric: Key = Field(description="Key of the metric", examples=["win-rate"])
-    where: dict[str, Any] | None = Field(None, description="A FILTER, besides the metric's own")
+    where: FilterBody | None = Field(None, description="A FILTER, besides the metric's own")
     baseline: BaselineBody = Field(description="What it starts from")
     target: TargetBody = Field(description="What is to be reached")
     target_period: PeriodName = Field(

@@ -22,9 +22,8 @@ from services.goals.domain.goal import (
 from services.goals.domain.initiative import Initiative
 from services.goals.domain.texts import text
 from services.goals.tables import goals, initiatives
-from shared.chain import parse_json
 from shared.errors import NOT_FOUND
-from shared.events import Event, Payload, decode
+from shared.events import Event, Payload, payload_of
 from shared.ledger import View
 from shared.ledger.projecting import known
 
@@ -101,7 +100,7 @@ def history(view: View, identity: str) -> list[dict[str, Any]]:
     entries: list[dict[str, Any]] = []
     present: Commitment | None = None
     for event in view.stream(f"goal/{identity}"):
-        payload = decode(event.name, event.schema_number, parse_json(event.data))
+        payload = payload_of(event)
         entries.append(_entry(event, payload, present))
         if isinstance(payload, GoalCommitted | GoalAmended):
             present = payload.commitment

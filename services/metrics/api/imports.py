@@ -19,7 +19,7 @@ from services.metrics.tables import imports
 from shared.chain import parse_json
 from shared.clock import format_instant
 from shared.errors import CONFLICT, INVALID, NOT_FOUND, Fault, Refusal, invalid
-from shared.ids import did_you_mean
+from shared.ids import KEY_PATTERN, did_you_mean
 from shared.ledger import View
 from shared.web.routes import router as make_router
 from shared.web.runtime import Answer, Caller, Reader, reads, writes
@@ -48,7 +48,8 @@ def import_csv(
     caller: Annotated[Caller, Depends(writes("events:write"))],
     file: Annotated[UploadFile, File(description="The table (CSV, any delimiter and encoding)")],
     source_key: Annotated[
-        str, Form(alias="source", max_length=64, description="Key of the source, or a new name")
+        str,
+        Form(alias="source", pattern=KEY_PATTERN, description="Key of the source, or a new name"),
     ] = "files",
     preset: Annotated[
         str | None, Form(max_length=64, description="A built-in mapping: crm-opportunities")

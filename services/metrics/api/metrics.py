@@ -30,6 +30,8 @@ from shared.web.runtime import Answer, Caller, Reader, reads, writes
 from shared.web.wire import Key, Known, Name, PeriodName, Prose, Reason, Wire
 
 router = make_router("metrics")
+# Microseconds up to the year 5138; no event lies beyond.
+MAX_CURSOR = 10**17
 _FILTER: TypeAdapter[Filter] = TypeAdapter(Filter)
 
 
@@ -272,7 +274,11 @@ def list_metric_events(
 ) -> Response:
     """Drill down to the events of a metric's types that count in a period."""
     after = pages.after or [0, 0]
-    if not (isinstance(after, list) and len(after) == 2 and all(isinstance(n, int) for n in after)):
+    if not (
+        isinstance(after, list)
+        and len(after) == 2
+        and all(isinstance(n, int) and abs(n) < MAX_CURSOR for n in after)
+    ):
         raise invalid("query:cursor", "This cursor was not made by this list.", "cursor")
     with reader.view() as view:
         rows = events_behind(view, key, period, (after[0], after[1]), pages.limit + 1)

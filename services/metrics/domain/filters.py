@@ -6,7 +6,15 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    field_validator,
+    model_validator,
+)
 
 MAX_FILTER_DEPTH = 10
 Predicate = Callable[[Mapping[str, Any]], bool]
@@ -23,6 +31,14 @@ class FieldFilter(_Closed):
     field: str = Field(min_length=1, max_length=200, description="Field of the event's data")
     op: Operator = Field("eq", description="How to compare")
     value: Any = Field(None, description="What to compare with; a list for `in`; none for `exists`")
+
+    @field_validator("value")
+    @classmethod
+    def _as_stored(cls, value: Any) -> Any:
+        # A decimal would be stored as a text, and be compared as one ever after.
+        if isinstance(value, list):
+            return [float(v) if isinstance(v, Decimal) else v for v in value]
+        return float(value) if isinstance(value, Decimal) else value
 
     @model_validator(mode="after")
     def _value_fits(self) -> FieldFilter:

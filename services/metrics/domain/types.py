@@ -178,7 +178,7 @@ def _declared(declared: FieldType, value: Any) -> Any:
                 raise _Wrong(f"{value!r} must be true or false.", "boolean")
             return value
         case "currency":
-            if value not in _CURRENCIES:
+            if not isinstance(value, str) or value not in _CURRENCIES:
                 raise _Wrong(f"{value!r} is no ISO 4217 currency code such as EUR.", "currency")
             return value
         case "date":
@@ -193,9 +193,12 @@ def _declared(declared: FieldType, value: Any) -> Any:
 
 def _text(value: Any) -> str:
     if isinstance(value, int | Decimal) and not isinstance(value, bool):
-        return format(value, "f") if isinstance(value, Decimal) else str(value)
+        number = bounded_number(Decimal(value))
+        return format(number, "f") if isinstance(number, Decimal) else str(number)
     if not isinstance(value, str):
         raise _Wrong("This must be a text.", "text")
+    if "\x00" in value:
+        raise _Wrong("A text holds no NUL character.", "nul")
     if len(value) > MAX_TEXT:
         raise _Wrong(
             f"A text has at most {MAX_TEXT} characters; this one has {len(value)}.", "long"

@@ -16,7 +16,7 @@ from services.valuation.domain.case import (
     Case as State,
 )
 from shared.money import Currency, DecimalString
-from shared.web.wire import Id, Key, Known, Name, Reason, Wire
+from shared.web.wire import FilterBody, Id, Key, Known, Name, Reason, Wire
 
 Share = Annotated[DecimalString, Field(ge=0, le=1)]
 
@@ -126,7 +126,7 @@ class MetricBody(Wire):
     """A metric's value per period."""
 
     key: Key = Field(description="Key of the metric")
-    where: dict[str, Any] | None = Field(None, description="A FILTER, besides the metric's own")
+    where: FilterBody | None = Field(None, description="A FILTER, besides the metric's own")
 
 
 class InputBody(Wire):
