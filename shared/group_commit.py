@@ -94,8 +94,12 @@ class GroupCommit:
             while queue and (not group or size + len(queue[0].events) <= MAX_GROUP_EVENTS):
                 if group and (group[0].atomic or queue[0].atomic):
                     break
-                group.append(queue.popleft())
-                size += len(group[-1].events)
+                member = queue.popleft()
+                if member.done.set_running_or_notify_cancel():
+                    group.append(member)
+                    size += len(member.events)
+                else:
+                    self._waiting -= len(member.events)
             if not group:
                 self._busy.discard(tenant_id)
                 del self._queues[tenant_id]

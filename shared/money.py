@@ -27,10 +27,10 @@ def bounded(value: Decimal) -> Decimal:
         raise ValueError("must be a finite decimal number")
     _sign, digits, exponent = value.as_tuple()
     assert isinstance(exponent, int), "finite decimals have a whole exponent"
-    if -exponent > 6 and value != value.quantize(Decimal("0.000001")):
-        raise ValueError("has more than 6 digits after the point")
     if len(digits) + exponent > 15:
         raise ValueError("has more than 15 digits before the point")
+    if -exponent > 6 and value != value.quantize(Decimal("0.000001")):
+        raise ValueError("has more than 6 digits after the point")
     return value
 
 
@@ -60,12 +60,20 @@ Currency = Annotated[
 ]
 
 
+# An amount in an answer: it was bounded when it came in, or computed from such.
+Amount = Annotated[
+    Decimal,
+    PlainSerializer(plain, return_type=str),
+    WithJsonSchema({"type": "string", "format": "decimal", "pattern": r"^-?\d+(\.\d+)?$"}),
+]
+
+
 class Money(BaseModel):
     """An amount in one currency."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    amount: Annotated[DecimalString, Field(description="Decimal string", examples=["1234.50"])]
+    amount: Annotated[Amount, Field(description="Decimal string", examples=["1234.50"])]
     currency: Currency
 
 

@@ -17,10 +17,11 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import Progress
 from sqlalchemy import MetaData, Table, select
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
 from shared.clock import Clock, SimulatedClock, SystemClock
 from shared.database import Database, sqlite_path
-from shared.errors import Refusal
+from shared.errors import UNAVAILABLE, Refusal
 from shared.ledger import Ledger
 from shared.ledger.archive import export as export_ledger
 from shared.ledger.archive import import_ as import_ledger
@@ -62,8 +63,10 @@ class Service:
     def open(self, settings: ServiceSettings) -> tuple[Database, Ledger]:
         """The service's database and ledger under these settings."""
         path = sqlite_path(settings.database_url)
-        if path is not None:
-            path.parent.mkdir(parents=True, exist_ok=True)
+        if path is not None and not path.is_file():
+            raise UNAVAILABLE.refusal(
+                f"There is no database at {path}; `worthwhile {self.name} migrate` makes one."
+            )
         database = Database(settings.database_url)
         clock = self._clock(settings, database)
         ledger = Ledger(
@@ -235,6 +238,8 @@ def _clear_errors() -> Iterator[None]:
         _fail(str(error))
     except Refusal as error:
         _fail(error.detail)
+    except (ArgumentError, NoSuchModuleError) as error:
+        _fail(f"The database's address can't be read: {error}")
     except ValidationError as error:
         _fail("; ".join(str(e["msg"]).removeprefix("Value error, ") for e in error.errors()))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import signal
 import time
 from pathlib import Path
@@ -12,7 +11,16 @@ import typer
 from rich.console import Console
 
 from services.local.demonstration import Demonstration
-from services.local.processes import SERVICES, CannotStart, Place, Services, State, write_private
+from services.local.processes import (
+    SERVICES,
+    CannotStart,
+    Place,
+    Services,
+    State,
+    clear,
+    held,
+    write_private,
+)
 from services.local.summary import show_addresses, show_summary
 from shared.errors import Refusal
 from shared.settings import is_loopback
@@ -72,14 +80,22 @@ def _up(place: Place, *, demo: bool, once: bool, simulate: bool) -> None:
             f"{place.host} is reachable from outside; `up` is for this machine only. Deploy with "
             "AUTH=keys instead (docs/operating.md)."
         )
+    place.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with held(place.folder):
+        _run_services(place, demo=demo, once=once, simulate=simulate)
+
+
+def _run_services(place: Place, *, demo: bool, once: bool, simulate: bool) -> None:
     simulate = _settle_mode(place, demo=demo, simulate=simulate)
+    described = place.folder / "dev.json"
+    described.unlink(missing_ok=True)
     services = Services(place, simulate=simulate)
     try:
         services.prepare()
         services.start()
         key = services.state.content["api_key"]
         addresses = {service: place.url(service) for service in SERVICES}
-        write_private(place.folder / "dev.json", {**addresses, "api_key": key})
+        write_private(described, {**addresses, "api_key": key})
         if demo:
             _demonstrate(services, addresses, key)
         show_addresses(console, addresses, key, place.folder)
@@ -88,16 +104,16 @@ def _up(place: Place, *, demo: bool, once: bool, simulate: bool) -> None:
             _watch(services)
     finally:
         services.stop()
+        if not once:
+            described.unlink(missing_ok=True)
 
 
 def _settle_mode(place: Place, *, demo: bool, simulate: bool) -> bool:
     """Whether time is simulated here; a folder keeps the mode in which it began."""
-    place.folder.mkdir(parents=True, exist_ok=True)
     content = State(place.folder).content
     if demo and content.get("demonstration") == "loading":
         # A demonstration that was cut off holds nothing of anybody's; it begins anew.
-        shutil.rmtree(place.folder)
-        place.folder.mkdir(parents=True)
+        clear(place.folder)
         return True
     if "simulated" not in content:
         return demo or simulate

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import secrets
@@ -11,6 +12,8 @@ import subprocess
 import sys
 import time
 from base64 import urlsafe_b64encode
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +24,7 @@ SERVICES = ("goals", "metrics", "valuation")
 READY_SECONDS = 60
 STOP_SECONDS = 25
 STATE_FILE = "state.json"
+LOCK_FILE = "lock"
 
 
 class CannotStart(Exception):
@@ -63,6 +67,27 @@ def write_private(path: Path, content: dict[str, Any]) -> None:
     with os.fdopen(descriptor, "w") as file:
         json.dump(content, file, indent=2)
     draft.replace(path)
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Hold a data folder, so that two do not serve the same databases."""
+    with (folder / LOCK_FILE).open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise CannotStart(
+                f"{folder} is in use by another `worthwhile up`; end that one, or choose another "
+                "--data-dir."
+            ) from error
+        yield
+
+
+def clear(folder: Path) -> None:
+    """Remove what a demonstration that was cut off has left, but the lock that is held."""
+    for path in folder.iterdir():
+        if path.name != LOCK_FILE:
+            path.unlink()
 
 
 class Services:

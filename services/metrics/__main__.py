@@ -42,4 +42,4 @@ def create_key_(
 
 
 if __name__ == "__main__":
-    app()
+    app(prog_name="worthwhile metrics")

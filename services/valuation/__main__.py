@@ -6,4 +6,4 @@ from shared.service import command_line
 app = command_line(SERVICE)
 
 if __name__ == "__main__":
-    app()
+    app(prog_name="worthwhile valuation")

@@ -81,6 +81,8 @@ class BaselineRead(Reads):
     """`GET /v1/baselines/{id}` of metrics."""
 
     metric: str
+    version: int
+    where: dict[str, Any] | None
     value: Decimal | None
 
 
@@ -134,11 +136,13 @@ class MetricsClient:
         *,
         where: dict[str, Any] | None = None,
         group_by: str | None = None,
+        version: int | None = None,
     ) -> ReplayRead:
         params: dict[str, Any] = {
             "period": periods,
             "where": canonical_json(where) if where else None,
             "group_by": group_by,
+            "version": version,
             **known,
         }
         return self.peer.get(f"/v1/metrics/{key}/values", ReplayRead, credential, params)

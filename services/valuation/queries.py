@@ -112,16 +112,19 @@ def _inputs(world: World, line: BenefitLine, slots: list[Slot]) -> dict[str, lis
 
 
 def _figures(world: World, source: Input, slots: list[Slot]) -> list[Decimal | None]:
-    change, plain = source.metric_change, source.metric
-    key = change.metric if change is not None else plain.key if plain is not None else ""
-    answer = world.values(
-        key, [slot.name for slot in slots], where=plain.where if plain is not None else None
-    )
-    figures = [value.value for value in answer.values]
+    names, change = [slot.name for slot in slots], source.metric_change
     if change is None:
-        return figures
-    baseline = world.metrics.baseline(world.credential, change.baseline_id).value
-    return [None if figure is None or baseline is None else figure - baseline for figure in figures]
+        assert source.metric is not None, "a measured input names a metric"
+        answer = world.values(source.metric.key, names, where=source.metric.where)
+        return [value.value for value in answer.values]
+    # Like is compared with like: the same filter and version as the baseline was frozen with.
+    baseline = world.metrics.baseline(world.credential, change.baseline_id)
+    answer = world.values(change.metric, names, where=baseline.where, version=baseline.version)
+    before = baseline.value
+    return [
+        None if value.value is None or before is None else value.value - before
+        for value in answer.values
+    ]
 
 
 def _actuals(world: World, state: Case, slots: list[Slot]) -> dict[str, dict[int, Decimal]]:

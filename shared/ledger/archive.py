@@ -84,7 +84,10 @@ def import_(
     whose events do not give the chain that it claims.
     """
     source = iter(lines)
-    header = msgspec.json.decode(next(source, b"{}"))
+    try:
+        header = msgspec.json.decode(next(source, b"{}"), type=dict[str, Any])
+    except msgspec.MsgspecError as error:
+        raise INVALID.refusal("This is no exported ledger (format 1).") from error
     if header.get("kind") != "header" or header.get("format") != FORMAT:
         raise INVALID.refusal("This is no exported ledger (format 1).")
     if header["service"] != service:

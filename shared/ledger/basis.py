@@ -10,7 +10,7 @@ from sqlalchemy import Connection, select
 
 from shared.chain import EMPTY_CHAIN
 from shared.errors import UNKNOWN_BASIS
-from shared.ledger.tables import batches
+from shared.ledger.tables import batches, heads
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +38,16 @@ def basis_at(connection: Connection, tenant_id: UUID, moment: datetime) -> Basis
         .limit(1)
     ).one_or_none()
     return EMPTY_BASIS if row is None else Basis(*row)
+
+
+def head_basis(connection: Connection, tenant_id: UUID) -> Basis:
+    """The last state of all."""
+    row = connection.execute(
+        select(heads.c.position, heads.c.chain, heads.c.recorded_at).where(
+            heads.c.tenant_id == tenant_id
+        )
+    ).one_or_none()
+    return EMPTY_BASIS if row is None or not row.position else Basis(*row)
 
 
 def find_basis(connection: Connection, tenant_id: UUID, token: str) -> Basis:

@@ -242,7 +242,7 @@ def _look_up(
                     events.c.event_id.in_(ids[start : start + LOOKUP_CHUNK]),
                 )
             ).all()
-            values = _personal_values(connection, tenant_id, [row.position for row in rows])
+            values = personal_values(connection, tenant_id, [row.position for row in rows])
             for row in rows:
                 event = read_event(row._mapping)
                 beside = values.get(event.position, {})
@@ -250,9 +250,10 @@ def _look_up(
     return {identity: known[identity] for identity in identities if identity in known}
 
 
-def _personal_values(
+def personal_values(
     connection: Connection, tenant_id: UUID, positions: Sequence[int]
 ) -> dict[int, dict[str, str | None]]:
+    """The personal values of events by position and field; None where one was erased."""
     found: dict[int, dict[str, str | None]] = {}
     rows = connection.execute(
         select(personal.c.position, personal.c.field, personal.c.value).where(

@@ -18,13 +18,13 @@ from shared.database import Database, insert_once
 from shared.errors import CONFLICT, STALE, UNAVAILABLE
 from shared.events import Event, NewEvent, Payload, event, name_of
 from shared.ids import new_id
-from shared.ledger.basis import Basis, basis_at, find_basis
+from shared.ledger.basis import Basis, basis_at, find_basis, head_basis
 from shared.ledger.rows import Outcome, insert_events, read_event, seal
 from shared.ledger.tables import events, heads, tenants
 
-# Knowledge asked for at a moment can still grow until the clocks of all writers are past it.
-CLOSED_AFTER = timedelta(seconds=10)
 MAX_CLOCK_SKEW = timedelta(seconds=60)
+# Knowledge asked for at a moment can still grow until the clocks of all writers are past it.
+CLOSED_AFTER = MAX_CLOCK_SKEW + timedelta(seconds=10)
 
 
 @event("ledger.opened")
@@ -200,7 +200,12 @@ class Ledger:
             moment = found.recorded_at or from_micros(0)
             return View(connection, tenant_id, found, moment, False)
         now = self.clock.now()
-        asked = known_at or now
+        if known_at is None:
+            # Without a moment the head is meant, whatever clocks say.
+            found = head_basis(connection, tenant_id)
+            moment = max(now, found.recorded_at) if found.recorded_at else now
+            return View(connection, tenant_id, found, moment, True)
+        asked = known_at
         found = basis_at(connection, tenant_id, asked)
         is_open = self._is_open(connection, tenant_id, found, asked, now)
         return View(connection, tenant_id, found, asked, is_open)
@@ -213,7 +218,7 @@ class Ledger:
         asked: datetime,
         now: datetime,
     ) -> bool:
-        if asked == found.recorded_at or now > asked + CLOSED_AFTER:
+        if asked == found.recorded_at or now - asked > CLOSED_AFTER:
             return False
         head = connection.execute(
             select(heads.c.position).where(heads.c.tenant_id == tenant_id)

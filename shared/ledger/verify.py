@@ -38,6 +38,10 @@ def verify(connection: Connection, tenant_id: UUID) -> Verdict:
             return Verdict(count, position, f"positions after {position} are missing")
         found = _batch_events(connection, tenant_id, batch.first_position, batch.last_position)
         broken = _first_wrong(connection, tenant_id, found, batch.first_position)
+        if any(event.recorded_at != batch.recorded_at for event in found):
+            broken = (
+                f"a recording time between {position + 1} and {batch.last_position} was changed"
+            )
         if broken is None and len(found) != batch.last_position - position:
             broken = f"events are missing between {position + 1} and {batch.last_position}"
         if broken is not None:

@@ -8,7 +8,8 @@ from fastapi import APIRouter, Depends
 from pydantic import Field
 
 from shared.clock import SimulatedClock
-from shared.errors import CONFLICT
+from shared.errors import CONFLICT, invalid
+from shared.periods import LAST_YEAR
 from shared.web.routes import router as make_router
 from shared.web.runtime import Caller, writes
 from shared.web.wire import InstantField, Wire
@@ -29,6 +30,8 @@ def clock_router(clock: SimulatedClock) -> APIRouter:
         body: ClockSetting, caller: Annotated[Caller, Depends(writes(None))]
     ) -> ClockSetting:
         """Move the simulated clock forward."""
+        if body.now.year > LAST_YEAR:
+            raise invalid("/now", f"Simulated time ends with {LAST_YEAR}.", "too_late")
         if not clock.move_to(body.now):
             raise CONFLICT.refusal(
                 f"The clock shows {clock.now():%Y-%m-%dT%H:%M:%SZ}; it never goes back."

@@ -20,6 +20,7 @@ _HEADERS = [
         b"default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
     ),
 ]
+STREAMED_PATH = "/v1/events"
 _DOCS_PATHS = ("/docs", "/redoc")
 _QUIET = ("/livez", "/readyz", "/metrics")
 
@@ -61,7 +62,8 @@ class Edge:
 
     def _counted(self, scope: Scope, headers: dict[bytes, bytes], receive: Receive) -> Receive:
         # A stream is read piece by piece, so its length does not matter; its route says so.
-        if headers.get(b"content-type", b"").startswith(b"application/x-ndjson"):
+        streams = headers.get(b"content-type", b"").startswith(b"application/x-ndjson")
+        if streams and scope["path"] == STREAMED_PATH:
             return receive
         declared = headers.get(b"content-length", b"0")
         too_large = declared.isdigit() and int(declared) > self.max_body_bytes

@@ -9,7 +9,7 @@ from sqlalchemy import Column, Integer, LargeBinary, String, Table, Text, Uuid, 
 
 from shared.database import Hash, Instant, upsert
 from shared.errors import IDEMPOTENCY_MISMATCH
-from shared.ledger import Transaction
+from shared.ledger import Transaction, View
 from shared.ledger.tables import kit
 
 KEPT_FOR = timedelta(hours=24)
@@ -27,7 +27,7 @@ answers = Table(
 )  # fmt: skip
 
 
-def recall(transaction: Transaction, key: str, operation: str, digest: bytes) -> Response | None:
+def recall(transaction: View, key: str, operation: str, digest: bytes) -> Response | None:
     """The stored answer of the same request; refuses when the key was used for another one."""
     row = transaction.connection.execute(
         select(answers).where(answers.c.tenant_id == transaction.tenant_id, answers.c.key == key)

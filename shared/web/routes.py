@@ -7,9 +7,12 @@ from typing import Any
 
 import msgspec
 from fastapi import APIRouter, HTTPException, Request, Response
+from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 
 from shared.chain import parse_json
+from shared.errors import invalid
+from shared.ids import did_you_mean
 
 MAX_DEPTH = 64
 
@@ -26,11 +29,20 @@ class StrictRoute(APIRoute):
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
+        known = _query_names(self.dependant)
 
         async def strict(request: Request) -> Response:
+            for name in request.query_params.keys() - known:
+                detail = f"There is no parameter {name!r} here.{did_you_mean(name, known)}"
+                raise invalid(f"query:{name}", detail, "unknown_parameter")
             return await handle(StrictRequest(request.scope, request.receive))
 
         return strict
+
+
+def _query_names(dependant: Dependant) -> set[str]:
+    names = {field.alias for field in dependant.query_params}
+    return names.union(*(_query_names(inner) for inner in dependant.dependencies))
 
 
 def router(tag: str) -> APIRouter:

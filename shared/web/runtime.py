@@ -142,6 +142,22 @@ class Caller:
                 remember(transaction, self.idempotency_key, operation, self.body_digest, response)
         return response
 
+    def replayed(self) -> Response | None:
+        """The stored answer of the same request, before anything else is asked for it."""
+        if self.idempotency_key is None:
+            return None
+        operation = f"{self.request.method} {self.request.url.path}"
+        with self.runtime.ledger.view(self.tenant_id) as view:
+            return recall(view, self.idempotency_key, operation, self.body_digest)
+
+    def demand_no_replay(self) -> None:
+        """Refuse `Idempotency-Key` where the answer holds a secret that is never stored."""
+        if self.idempotency_key is not None:
+            raise FORBIDDEN.refusal(
+                "The answer holds a secret that is not stored, so it can't be repeated; leave out "
+                "Idempotency-Key."
+            )
+
     def demand_revision(self, revision: int) -> None:
         """Honour `If-Match`: refuse with 412 when it names another revision."""
         asked = self.request.headers.get("if-match")
@@ -241,6 +257,10 @@ class writes(Scoped):
             principal = await run_in_threadpool(principal_of, request)
         demand_scope(principal, self.scope)
         digest = b""
+        media_type = request.headers.get("content-type", "")
+        if media_type.startswith(("multipart/", "application/x-ndjson")):
+            # Files and streams of events are idempotent by themselves.
+            idempotency_key = None
         if idempotency_key is not None:
             digest = hashlib.sha256(await request.body()).digest()
         return Caller(runtime_of(request), principal, request, idempotency_key, digest)

@@ -15,6 +15,7 @@ from pydantic import (
     PlainSerializer,
     StringConstraints,
     WithJsonSchema,
+    model_validator,
 )
 
 from shared.clock import format_instant
@@ -107,6 +108,21 @@ def _storable(value: Any) -> Any:
 
 # A filter that is passed on to metrics as it is; its numbers stay numbers when it is stored.
 FilterBody = Annotated[dict[str, Any], AfterValidator(_storable)]
+
+
+class Change(Wire):
+    """A change of some fields; what is left out stays, and null is no value."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _something_and_no_null(cls, body: Any) -> Any:
+        if isinstance(body, dict):
+            for name, value in body.items():
+                if value is None:
+                    raise ValueError(f"{name!r} is null; leave out what should stay")
+            if not body.keys() - {"reason"}:
+                raise ValueError("the change changes nothing")
+        return body
 
 
 class Text(Wire):

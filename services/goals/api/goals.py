@@ -92,6 +92,8 @@ def create_goal(
 
     The metric must exist; the answer to `GET /v1/goals/{id}/smart` says what is still missing.
     """
+    if (stored := caller.replayed()) is not None:
+        return stored
     draft = GoalDraft.model_validate(body.model_dump(exclude={"initiative_id"}))
     stated = _body(draft, body.initiative_id, question(caller))
 
@@ -145,6 +147,8 @@ def redraft_goal(
     caller: Annotated[Caller, Depends(writes("goals:write"))],
 ) -> Response:
     """State a draft anew; a committed goal is amended instead."""
+    if (stored := caller.replayed()) is not None:
+        return stored
     with caller.runtime.ledger.view(caller.tenant_id) as view:
         initiative_id = queries.goal(view, goal_id).body.initiative_id
     stated = _body(body, initiative_id, question(caller))
@@ -181,6 +185,8 @@ def commit_goal(
     A goal that fails S, M or T is refused, unless an `override` names the reason and who answers
     for it. The baseline is frozen in metrics with the caller's credential.
     """
+    if (stored := caller.replayed()) is not None:
+        return stored
     asked = question(caller)
     with caller.runtime.ledger.view(caller.tenant_id) as view:
         draft = queries.goal(view, goal_id)
@@ -225,8 +231,13 @@ def amend_goal(
     goal_id: str, body: Amend, caller: Annotated[Caller, Depends(writes("goals:write"))]
 ) -> Response:
     """Change what is promised; the verdict is given against the first promise too."""
+    if (stored := caller.replayed()) is not None:
+        return stored
     asked = question(caller)
-    due = assessment.due_of(body.target_period, asked.calendar()) if body.target_period else None
+    days, due = asked.calendar(), None
+    if body.target_period is not None:
+        due = assessment.due_of(body.target_period, days)
+        assessment.demand_ahead(due, body.target_period, _today(caller, asked))
 
     def work(transaction: Transaction) -> Answer:
         state = queries.goal(transaction, goal_id)
@@ -236,8 +247,9 @@ def amend_goal(
         if present is not None and body.target is not None:
             target = Target.model_validate(body.target.model_dump())
             changes |= {"target": target, "target_value": target.resolve(present.baseline.value)}
-        if body.target_period is not None:
+        if present is not None and body.target_period is not None:
             changes |= {"target_period": body.target_period, "due": due}
+            assessment.demand_after_baseline(present, body.target_period, days)
         amended = present.model_copy(update=changes) if present is not None else None
         changed = commands.amend_goal(transaction, state, amended, body.reason)
         return Answer(shown(changed), 200, changed.revision)
@@ -250,6 +262,8 @@ def close_goal(
     goal_id: str, body: Close, caller: Annotated[Caller, Depends(writes("goals:write"))]
 ) -> Response:
     """Judge a goal by the figure of its target period, against the first and present promise."""
+    if (stored := caller.replayed()) is not None:
+        return stored
     asked = question(caller)
     with caller.runtime.ledger.view(caller.tenant_id) as view:
         judged = queries.goal(view, goal_id)

@@ -16,7 +16,7 @@ from shared.money import Currency
 from shared.web.pages import Page, Pages
 from shared.web.routes import router as make_router
 from shared.web.runtime import Answer, Caller, Reader, reads, writes
-from shared.web.wire import Id, Known, Name, Prose, Reason, Wire
+from shared.web.wire import Change, Id, Known, Name, Prose, Reason, Wire
 
 router = make_router("initiatives")
 SystemKind = Literal["crm", "erp", "bpm", "hrm", "e_commerce", "contact_centre", "other"]
@@ -58,7 +58,7 @@ class NewInitiative(Wire):
     retrospective: bool = Field(False, description="Set up after the fact, from loaded history")
 
 
-class InitiativeChange(Wire):
+class InitiativeChange(Change):
     """What should change; what is left out stays."""
 
     name: Name | None = Field(None, description="Name")

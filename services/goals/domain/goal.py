@@ -259,7 +259,8 @@ def amend(state: Goal, commitment: Commitment | None, reason: str) -> GoalAmende
 def redraft(state: Goal, body: GoalBody) -> GoalRedrafted:
     """State a draft anew."""
     if state.state != "draft":
-        raise CONFLICT.refusal(f"The goal is {state.state}; amend it instead.")
+        instead = "; amend it instead" if state.state == "committed" else " and stays as it is"
+        raise CONFLICT.refusal(f"The goal is {state.state}{instead}.")
     return GoalRedrafted(body=body)
 
 
@@ -297,13 +298,20 @@ def judge(commitment: Commitment, value: Decimal) -> Verdict:
     if band is not None and band[0] <= value <= band[1]:
         return "achieved"
     baseline, target = commitment.baseline.value, commitment.target_value
-    if target is not None and reached(value, target, baseline):
-        return "achieved"
     rises = _should_rise(commitment)
+    held = value >= baseline if rises else value <= baseline
+    if target is not None and (held if target == baseline else reached(value, target, baseline)):
+        return "achieved"
     better = value > baseline if rises else value < baseline
+    if band is not None:
+        better = _distance(value, band) < _distance(baseline, band)
     if value == baseline or not _beyond_noise(commitment.baseline, value):
         return "unchanged"
     return "improved" if better else "worsened"
+
+
+def _distance(value: Decimal, band: tuple[Decimal, Decimal]) -> Decimal:
+    return max(band[0] - value, value - band[1], Decimal(0))
 
 
 def reached(value: Decimal, target: Decimal, baseline: Decimal) -> bool:
@@ -312,11 +320,12 @@ def reached(value: Decimal, target: Decimal, baseline: Decimal) -> bool:
 
 
 def _should_rise(commitment: Commitment) -> bool:
+    """What is better: as the metric says, else as the first look at target and baseline tells."""
+    if commitment.direction in ("up", "down"):
+        return commitment.direction == "up"
     if commitment.target_value is not None and commitment.target_value != commitment.baseline.value:
         return commitment.target_value > commitment.baseline.value
-    if commitment.target.band is not None:
-        return commitment.baseline.value < commitment.target.band[0]
-    return commitment.direction != "down"
+    return True
 
 
 def _beyond_noise(baseline: FrozenBaseline, value: Decimal) -> bool:

@@ -80,6 +80,21 @@ def due_of(target_period: str, days: Calendar) -> date:
     return previous_day(parse(target_period, days, "/target_period").end)
 
 
+def demand_ahead(due: date, target_period: str, today: date) -> None:
+    """Refuse to move a promise into a period that is over: its outcome is known already."""
+    if due < today:
+        detail = f"The target period {target_period} is over already."
+        raise invalid("/target_period", detail, "due_past")
+
+
+def demand_after_baseline(commitment: Commitment, target_period: str, days: Calendar) -> None:
+    """Refuse a target period that does not come after the baseline."""
+    last = parse(commitment.baseline.periods[-1], days, "/baseline/periods")
+    if parse(target_period, days, "/target_period").end <= last.end:
+        detail = f"{target_period} does not come after the baseline, which ends with {last.name}."
+        raise invalid("/target_period", detail, "due_before_baseline")
+
+
 def previous_day(day: date) -> date:
     return date.fromordinal(day.toordinal() - 1)
 

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Annotated, Any
 
 import msgspec
-from fastapi import Depends, File, Form, Response, UploadFile
+from fastapi import Depends, File, Form, Request, Response, UploadFile
 from pydantic import Field, ValidationError
 from sqlalchemy import select
 
@@ -41,11 +41,26 @@ class Import(Wire):
     retracted: int = Field(ge=0, description="Facts that a later export no longer gives")
     unchanged: int = Field(ge=0, description="Facts known already")
     position: int = Field(ge=0, description="Position from which it is readable")
+    encoding: str = Field(description="Encoding that the file was read in")
+
+
+_FIELDS = {
+    "file", "source", "preset", "mapping", "exported_at", "currency", "encoding", "dry_run",
+    "lookups",
+}  # fmt: skip
+
+
+async def only_known_fields(request: Request) -> None:
+    """Refuse form fields that nobody reads, as unknown fields of JSON are refused."""
+    for name in (await request.form()).keys() - _FIELDS:
+        detail = f"There is no field {name!r}.{did_you_mean(name, _FIELDS)}"
+        raise invalid(f"/{name}", detail, "unknown_field")
 
 
 @router.post("/imports", status_code=201, response_model=Import)
 def import_csv(
     caller: Annotated[Caller, Depends(writes("events:write"))],
+    fields: Annotated[None, Depends(only_known_fields)],
     file: Annotated[UploadFile, File(description="The table (CSV, any delimiter and encoding)")],
     source_key: Annotated[
         str,
@@ -64,6 +79,10 @@ def import_csv(
     currency: Annotated[
         str | None, Form(pattern=r"^[A-Z]{3}$", description="Currency of amounts without one")
     ] = None,
+    encoding: Annotated[
+        str | None,
+        Form(max_length=40, description="Encoding; default: UTF-8, or else Windows-1252"),
+    ] = None,
     dry_run: Annotated[bool, Form(description="Only check, and say what would change")] = False,
     lookups: Annotated[
         list[UploadFile] | None, File(description="Tables that the mapping looks values up in")
@@ -75,8 +94,10 @@ def import_csv(
     is stored. The same file again changes nothing; a later export of the same system adds what is
     new, restates what changed and retracts what a record no longer gives.
     """
-    table = Table(file.filename or "file.csv", file.file.read())
-    beside = {u.filename or "": Table(u.filename or "", u.file.read()) for u in lookups or []}
+    table = Table(file.filename or "file.csv", file.file.read(), encoding)
+    beside = {
+        u.filename or "": Table(u.filename or "", u.file.read(), encoding) for u in lookups or []
+    }
     now = caller.runtime.clock.now()
     exported = exported_at or now
     with caller.runtime.ledger.view(caller.tenant_id) as view:

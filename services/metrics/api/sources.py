@@ -18,7 +18,7 @@ from shared.ledger import Transaction
 from shared.web.pages import Page, Pages
 from shared.web.routes import router as make_router
 from shared.web.runtime import Answer, Caller, Reader, reads, writes
-from shared.web.wire import Key, Known, Prose, Reason, Wire
+from shared.web.wire import Change, Key, Known, Prose, Reason, Wire
 
 router = make_router("sources")
 SourceKind = Literal["hubspot", "standard-webhooks", "files"]
@@ -46,7 +46,7 @@ class NewSource(Wire):
     reason: Prose = Field("", description="Why it is described like this")
 
 
-class SourceChange(Wire):
+class SourceChange(Change):
     """What should change; what is left out stays."""
 
     secrets: list[Secret] | None = Field(
@@ -116,6 +116,8 @@ def create_source(
 
     The address is a credential: whoever has it may deliver, if the vendor's own signature fits.
     """
+
+    caller.demand_no_replay()
 
     def work(transaction: Transaction) -> Answer:
         if transaction.stream(f"source/{body.key}"):
@@ -204,6 +206,8 @@ def rotate_source_token(
     key: str, caller: Annotated[Caller, Depends(writes("metrics:write"))]
 ) -> Response:
     """Make a new webhook address; the one before stops working at once."""
+
+    caller.demand_no_replay()
 
     def work(transaction: Transaction) -> Answer:
         described, revision = queries.source(transaction, key)

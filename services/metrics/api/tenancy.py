@@ -13,7 +13,7 @@ from services.metrics.commands.definitions import register_type, set_calendar
 from services.metrics.domain.types import event_type
 from services.metrics.queries import definitions as queries
 from services.metrics.tables import api_keys
-from shared.errors import FORBIDDEN, INVALID, Fault
+from shared.errors import INVALID, Fault
 from shared.ledger import Transaction
 from shared.money import Currency
 from shared.periods import known_zone
@@ -251,10 +251,7 @@ def create_api_key(body: NewKey, caller: Annotated[Caller, Depends(writes("admin
         shown = body.model_dump(exclude={"expires_at"})
         return Answer(CreatedKey(**shown, key_id=key_id, key=key), 201)
 
-    if caller.idempotency_key is not None:
-        raise FORBIDDEN.refusal(
-            "Keys are not stored, so their answer can't be repeated; leave out Idempotency-Key."
-        )
+    caller.demand_no_replay()
     return caller.command(work)
 
 

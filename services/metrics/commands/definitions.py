@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import select
 
-from services.metrics.domain.definition import Definition, faults_in
+from services.metrics.domain.definition import Definition, MetricRef, Ratio, faults_in, parts_of
 from services.metrics.domain.facts import (
     CalendarSet,
     MetricDefined,
@@ -25,7 +25,7 @@ from services.metrics.queries.definitions import (
     types,
     versions,
 )
-from shared.errors import CONFLICT, INVALID, NOT_FOUND, Refusal, invalid
+from shared.errors import CONFLICT, INVALID, NOT_FOUND, Fault, Refusal, invalid
 from shared.ids import did_you_mean
 from shared.ledger import Transaction, View
 from shared.ledger.tables import events
@@ -35,6 +35,11 @@ def check_definition(view: View, key: str, definition: Definition, dimensions: l
     """Refuse a definition that can't work, with a pointer and the mend for each fault."""
     others = {k: d for k, d in definitions(view).items() if k != key}
     faults = list(faults_in(definition, types(view), others, dimensions))
+    if isinstance(definition, Ratio):
+        for name, other in others.items():
+            if any(isinstance(p, MetricRef) and p.metric == key for _, p in parts_of(other)):
+                detail = f"{name!r} uses this metric as a part, so it can't become a ratio."
+                faults.append(Fault("/definition/kind", detail, "ratio_as_part"))
     if faults:
         raise INVALID.refusal(faults[0].detail, faults)
 

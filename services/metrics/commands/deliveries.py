@@ -30,7 +30,7 @@ from services.metrics.sources.opportunities import CrmMapping
 from services.metrics.tables import deliveries, quarantine
 from shared.chain import canonical_json, parse_json
 from shared.clock import from_micros, to_micros
-from shared.errors import CONFLICT, NOT_FOUND, UNAUTHENTICATED, Fault, Refusal
+from shared.errors import CONFLICT, NOT_FOUND, UNAUTHENTICATED, UNAVAILABLE, Fault, Refusal
 from shared.events import Event, NewEvent
 from shared.ids import new_id
 from shared.ledger import Ledger, Transaction, new_event
@@ -107,9 +107,9 @@ def _translate_or_set_aside(ledger: Ledger, tenant_id: UUID, delivery_id: str) -
     try:
         with ledger.transaction(tenant_id, actor="translator") as transaction:
             translate_one(transaction, delivery_id)
-    except Refusal:
-        raise
     except Exception as error:
+        if isinstance(error, Refusal) and error.problem is UNAVAILABLE:
+            raise
         log("deliveries").error("translation-failed", delivery=delivery_id, exc_info=error)
         with ledger.database.write(tenant_id) as connection:
             connection.execute(
@@ -126,7 +126,7 @@ def translate_one(transaction: Transaction, delivery_id: str) -> str:
         deliveries.c.delivery_id == delivery_id,
     )
     row = transaction.connection.execute(select(deliveries).where(*mine)).one()
-    if row.state not in ("received", "quarantined"):
+    if row.state not in ("received", "quarantined") and not row.detail:
         return str(row.state)
     described, _ = find_source(transaction, row.source)
     delivery = Delivery("", parse_json(row.headers), row.body, row.received_at)
@@ -137,7 +137,7 @@ def translate_one(transaction: Transaction, delivery_id: str) -> str:
     else:
         count = _append(transaction, described, translation)
         faults = translation.faults
-        nothing = not count and faults and not translation.observations and not translation.items
+        nothing = bool(faults) and not count and not translation.known
         state = "quarantined" if nothing else "translated"
         detail = "; ".join(f.detail for _, f in faults)[:2_000]
     transaction.connection.execute(
@@ -166,8 +166,9 @@ def _append(transaction: Transaction, described: SourceDescribed, translation: T
     for observation in translation.observations:
         records[observation.record].append(observation)
     for record, said in records.items():
-        new += _settle(transaction, described, record, said)
+        new += _settle(transaction, described, record, said, translation)
     outcomes = transaction.append(new)
+    translation.known += sum(o.status == "duplicate" for o in outcomes)
     for outcome, event in zip(outcomes, new, strict=True):
         if outcome.status == "conflict":
             detail = f"The event {event.event_id!r} is known with other content."
@@ -196,7 +197,11 @@ def keep_in_quarantine(
 
 
 def _settle(
-    transaction: Transaction, described: SourceDescribed, record: str, said: list[Observation]
+    transaction: Transaction,
+    described: SourceDescribed,
+    record: str,
+    said: list[Observation],
+    translation: Translation,
 ) -> list[NewEvent]:
     """The events that bring a record's stream up to all that was ever observed of it."""
     source = f"/sources/{described.key}"
@@ -205,13 +210,15 @@ def _settle(
     observed, standing, versions = _fold(past)
     fresh = [o for o in dict.fromkeys(said) if o not in observed]
     if not fresh:
+        translation.known += 1
         return []
     mapping = CrmMapping.model_validate(described.mapping)
     facts = {f.event_id: f for f in hubspot.settle(record, {*observed, *fresh}, mapping)}
-    revision = len(past) + 1
+    # A fact that the door took first leaves a gap, so the last revision counts, not their number.
+    revision = max((e.revision or 0 for e in past), default=0) + 1
     new = [_observed(source, stream, revision, record, fresh, transaction.known_at)]
     for identity, fact in facts.items():
-        data = _canonical(transaction, fact)
+        data = _canonical(transaction, fact, translation)
         before = standing.get(identity)
         if before is not None and before.data == data:
             continue
@@ -229,9 +236,10 @@ def _settle(
     return new
 
 
-def _canonical(transaction: Transaction, fact: Fact) -> str:
-    # What is not valid of a fact (an amount of twenty digits) is left out; the fact itself holds.
-    checked, _ = check_data(types(transaction)[fact.name], fact.data)
+def _canonical(transaction: Transaction, fact: Fact, translation: Translation) -> str:
+    # What is not valid of a fact (an amount of twenty digits) is left out and told; the fact holds.
+    checked, faults = check_data(types(transaction)[fact.name], fact.data)
+    translation.faults += [(fact.event_id, fault) for fault in faults]
     return canonical_json(checked)
 
 

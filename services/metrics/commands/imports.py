@@ -6,11 +6,10 @@ import csv
 import io
 from collections.abc import Mapping as Lookup
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from charset_normalizer import from_bytes
 from sqlalchemy import insert, select
 
 from services.metrics.domain.cloudevents import Rejected, read_cloudevent
@@ -21,12 +20,12 @@ from services.metrics.queries.definitions import types
 from services.metrics.tables import excluded, imports
 from shared.chain import canonical_json
 from shared.clock import format_instant
-from shared.errors import INVALID, Fault, invalid
+from shared.errors import CONFLICT, INVALID, Fault, invalid
 from shared.events import Event, NewEvent
 from shared.ids import new_id
 from shared.ledger import Transaction, View, new_event, read_event
 from shared.ledger.projecting import known
-from shared.ledger.rows import LOOKUP_CHUNK
+from shared.ledger.rows import LOOKUP_CHUNK, personal_values
 from shared.ledger.tables import events
 
 MAX_ROWS = 200_000
@@ -40,6 +39,7 @@ class File:
 
     name: str
     content: bytes
+    encoding: str | None = None
 
 
 @dataclass
@@ -48,6 +48,7 @@ class Prepared:
 
     rows: int = 0
     skipped: int = 0
+    encoding: str = ""
     events: list[NewEvent] = field(default_factory=list)
     absent_ids: list[str] = field(default_factory=list)
 
@@ -65,13 +66,17 @@ class Report:
     restated: int = 0
     retracted: int = 0
     position: int = 0
+    encoding: str = ""
 
 
 def read_table(file: File) -> tuple[list[str], list[list[str]]]:
     """The header and rows of a CSV file in whatever encoding and dialect it has."""
-    text = _decoded(file)
+    text, _ = decode_table(file)
+    if "\x00" in text:
+        raise invalid("/file", f"{file.name} holds NUL characters; it is no CSV file.", "csv")
     try:
         dialect: Any = csv.Sniffer().sniff(text[:20_000], _DELIMITERS)
+        dialect.doublequote = True  # The sniffer sees only the first rows.
     except csv.Error:
         dialect = csv.excel
     try:
@@ -85,19 +90,27 @@ def read_table(file: File) -> tuple[list[str], list[list[str]]]:
     return [name.strip() for name in table[0]], table[1:]
 
 
-def _decoded(file: File) -> str:
-    try:
-        text = file.content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        best = from_bytes(file.content).best()
-        if best is None:
-            raise invalid(
-                "/file", f"{file.name} is no text in a known encoding.", "encoding"
-            ) from None
-        text = str(best)
-    if "\x00" in text:
-        raise invalid("/file", f"{file.name} holds NUL characters; it is no CSV file.", "csv")
-    return text
+def decode_table(file: File) -> tuple[str, str]:
+    """A file's text and the encoding that it was read in.
+
+    UTF-8 and what has a byte order mark tell themselves. Other files are taken for Windows-1252
+    unless the sender says otherwise: a guess from a few letters would be wrong in silence.
+    """
+    for encoding in _encodings(file):
+        try:
+            return file.content.decode(encoding), encoding
+        except (UnicodeDecodeError, LookupError):
+            continue
+    detail = f"{file.name} can't be read as {' or '.join(_encodings(file))}; say its `encoding`."
+    raise invalid("/encoding", detail, "encoding")
+
+
+def _encodings(file: File) -> tuple[str, ...]:
+    if file.encoding is not None:
+        return (file.encoding,)
+    if file.content[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        return ("utf-16",)
+    return ("utf-8-sig", "cp1252")
 
 
 def lookup_tables(mapping: Mapping, files: Lookup[str, File]) -> dict[str, dict[str, str]]:
@@ -132,7 +145,10 @@ def prepare(
     header, table = read_table(file)
     _demand_columns(mapping, header, extra)
     translator = Translator(mapping, source, lookup_tables(mapping, lookups), extra)
-    kinds, prepared, faults = types(view), Prepared(), []
+    kinds, faults = types(view), []
+    prepared = Prepared(encoding=decode_table(file)[1])
+    said: dict[str, tuple[int, NewEvent]] = {}
+    possible: dict[str, None] = {}
     for number, cells in enumerate(table, start=2):
         if not any(cell.strip() for cell in cells):
             continue
@@ -151,15 +167,22 @@ def prepare(
                     _worded(Fault(f"/rows/{number}{f.pointer}", f.detail, f.code), number)
                     for f in event.faults
                 ]
-            else:
+                continue
+            # Where a row has no version of its own, the export's moment is its version.
+            event = replace(event, sequence=event.sequence or extra["exported_at"])
+            if (repeated := said.get(event.event_id)) is None:
+                said[event.event_id] = (number, event)
                 prepared.events.append(event)
-        given = {item["id"] for item in made.items}
-        prepared.absent_ids += [i for i in made.possible_ids if i not in given]
+            elif repeated[1].content != event.content:
+                detail = f"Row {number} says {event.event_id!r} otherwise than row {repeated[0]}."
+                faults.append(Fault(f"/rows/{number}", detail, "contradiction"))
+        possible.update(dict.fromkeys(made.possible_ids))
     if faults:
         raise INVALID.refusal(
-            f"{len(faults)} faults in {file.name}; nothing was stored. First: {faults[0].detail}",
+            f"{file.name} has faults ({len(faults)}); nothing was stored. {faults[0].detail}",
             faults[:MAX_FAULTS],
         )
+    prepared.absent_ids = [identity for identity in possible if identity not in said]
     return prepared
 
 
@@ -194,11 +217,11 @@ def import_file(
     """
     ids = [e.event_id for e in prepared.events] + prepared.absent_ids
     standing = _standing(transaction, source, ids)
-    report = Report(new_id(), source, prepared.rows, prepared.skipped)
+    report = Report(new_id(), source, prepared.rows, prepared.skipped, encoding=prepared.encoding)
     new: list[tuple[str, NewEvent]] = []
     for event in prepared.events:
         before = standing.get(event.event_id)
-        if before is not None and before.content == event.content:
+        if before is not None and _says_the_same(before, event):
             report.unchanged += 1
         else:
             new.append(("accepted" if before is None else "restated", event))
@@ -209,6 +232,11 @@ def import_file(
             gone = Retracted(source=source, event_id=identity, reason="not in a later export")
             new.append(("retracted", _retraction(transaction, gone)))
     outcomes = transaction.append([event for _, event in new])
+    if any(outcome.status == "conflict" for outcome in outcomes):
+        raise CONFLICT.refusal(
+            "An export of the same moment was imported with other content; say when this one was "
+            "made with `exported_at`."
+        )
     for (effect, _), outcome in zip(new, outcomes, strict=True):
         shown = effect if outcome.status == "accepted" else "unchanged"
         setattr(report, shown, getattr(report, shown) + 1)
@@ -223,6 +251,16 @@ def import_file(
         )
     )
     return report
+
+
+def _says_the_same(before: Event, event: NewEvent) -> bool:
+    """Equal content, personal values included; an erased one can't contradict."""
+    erased_or_equal = all(
+        value is None or value == event.personal.get(name)
+        for name, value in before.personal.items()
+    )
+    known = before.personal.keys() == event.personal.keys()
+    return before.content == event.content and known and erased_or_equal
 
 
 def _retraction(transaction: Transaction, payload: Retracted) -> NewEvent:
@@ -252,6 +290,11 @@ def _standing(transaction: Transaction, source: str, ids: Sequence[str]) -> dict
                 ~gone,
             )
         )
-        for row in rows:
-            found[row.event_id] = read_event(row._mapping)
+        standing = [read_event(row._mapping) for row in rows]
+        beside = personal_values(
+            transaction.connection, transaction.tenant_id, [e.position for e in standing]
+        )
+        for event in standing:
+            values: dict[str, Any] = dict(beside.get(event.position, {}))
+            found[event.event_id] = replace(event, personal=values)
     return found

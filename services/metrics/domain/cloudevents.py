@@ -8,17 +8,20 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 from services.metrics.domain.types import EventType, check_data, is_reserved
 from shared.chain import canonical_json, parse_json
-from shared.clock import EPOCH, midnight_utc
+from shared.clock import midnight_utc
 from shared.errors import Fault
 from shared.events import NewEvent
 from shared.ids import did_you_mean
 
 MAX_ATTRIBUTE = 1_000
-MAX_EVENT_BYTES = 262_144
+# What an index of PostgreSQL can hold of one row, with room for the tenant.
+MAX_IDENTITY_BYTES = 1_500
+FIRST_DAY = date(1900, 1, 1)
 MAX_FUTURE = timedelta(hours=24)
 _KNOWN = {
     "specversion", "id", "source", "type", "subject", "time", "datacontenttype", "dataschema",
@@ -87,6 +90,10 @@ def _attribute_faults(item: Mapping[str, Any]) -> list[Fault]:
             faults.append(
                 Fault(f"/{name}", f"{name!r} must be a text that is not empty.", "missing")
             )
+    identity = "".join(str(item.get(name, "")) for name in ("source", "id", "sequence"))
+    if len(identity.encode("utf-8", "replace")) > MAX_IDENTITY_BYTES:
+        detail = f"source, id and sequence have at most {MAX_IDENTITY_BYTES} bytes together."
+        faults.append(Fault("/id", detail, "long"))
     sequence = item.get("sequence")
     if sequence is not None and (isinstance(sequence, bool) or not isinstance(sequence, str | int)):
         faults.append(
@@ -113,9 +120,15 @@ def _attribute_faults(item: Mapping[str, Any]) -> list[Fault]:
 def _unknown_type(name: str, types: Mapping[str, EventType]) -> Fault:
     if is_reserved(name):
         return Fault("/type", f"{name!r} is written by the service itself.", "reserved_type")
-    detail = f"{name[:100]!r} is no known event type.{did_you_mean(name, types)}"
+    detail = f"{name[:100]!r} is no known event type.{_nearest_type(name[:100], tuple(types))}"
     mend = " Register a type of your own with POST /v1/event-types."
     return Fault("/type", detail + mend, "unknown_type")
+
+
+@lru_cache(maxsize=1_024)
+def _nearest_type(name: str, known: tuple[str, ...]) -> str:
+    """Looked for once per name, since a batch may hold thousands of the same mistake."""
+    return did_you_mean(name, known)
 
 
 def _time(
@@ -125,6 +138,8 @@ def _time(
     try:
         if stated_day is not None:
             day = date.fromisoformat(stated_day)
+            if day < FIRST_DAY:
+                raise ValueError("before 1900")
             return midnight_utc(day), day
     except (TypeError, ValueError):
         faults.append(Fault("/occurredon", f"{stated_day!r} must be a date, 2025-01-31.", "date"))
@@ -149,7 +164,10 @@ def parse_moment(text: Any) -> datetime | date | Fault:
         return Fault("/time", "'time' must be a text in RFC 3339 form.", "time")
     try:
         if len(text) == 10:
-            return date.fromisoformat(text)
+            day = date.fromisoformat(text)
+            if day < FIRST_DAY:
+                return Fault("/time", f"{text!r} lies before 1900.", "time")
+            return day
         moment = datetime.fromisoformat(_FRACTION.sub(r"\1", text.replace("z", "Z")))
         if moment.tzinfo is None:
             detail = f"{text!r} has no time zone; write 2025-01-31T12:00:00Z or with +01:00."
@@ -159,7 +177,7 @@ def parse_moment(text: Any) -> datetime | date | Fault:
         return Fault(
             "/time", f"{text[:60]!r} must be an RFC 3339 time, 2025-01-31T12:00:00Z.", "time"
         )
-    if moment < EPOCH - timedelta(days=365 * 70):
+    if moment < midnight_utc(FIRST_DAY):
         return Fault("/time", f"{text!r} lies before 1900.", "time")
     return moment
 

@@ -251,7 +251,7 @@ def read_time(value: Any, form: str | None, zone: str | None) -> datetime | date
             return date.fromisoformat(text)
         else:
             moment = datetime.fromisoformat(text)
-    except (ValueError, InvalidOperation, OverflowError):
+    except (ValueError, ArithmeticError):
         return None
     if moment.tzinfo is None:
         if zone is None:

@@ -30,7 +30,7 @@ _CRM_OPPORTUNITIES = {
         },
         {
             "type": "crm.opportunity.closed",
-            "when": {"field": "deal_stage", "op": "in", "value": ["Won", "Lost"]},
+            "when": {"field": "close_date", "op": "exists"},
             "id": "{opportunity_id}/closed",
             "subject": "opportunity/{opportunity_id}",
             "sequence": "{exported_at}",

@@ -109,8 +109,10 @@ def baseline(
     asked = question(view, found, list(periods), calendar(view), where=where)
     folded = compute(view, asked)
     figures = folded.figures[()]
-    whole = _whole(folded, figures, method)
     values = word(view, folded)
+    # What the answer itself calls null enters nothing.
+    worded = [f for f, v in zip(figures, values, strict=True) if v.value is not None]
+    whole = _whole(folded, worded, method)
     measured = [f.value for f, v in zip(figures, values, strict=True) if v.value is not None]
     present = [f for f in measured if f is not None]
     cause = _cause(folded, values) if whole.value is None or not present else None

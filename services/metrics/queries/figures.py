@@ -56,6 +56,8 @@ def periods_of(span: Span, days: Calendar) -> list[Period]:
             if span.grain is not None:
                 found = [q for p in found for q in split(p.start, p.end, span.grain, days)]
         elif span.start and span.end and span.grain:
+            if span.start >= span.end:
+                raise PeriodError(f"`from` {span.start} must lie before `to` {span.end}.")
             found = split(span.start, span.end, span.grain, days)
         else:
             raise PeriodError("Say `period`, or `from`, `to` and `grain`.")

@@ -52,6 +52,7 @@ class Translation:
     items: list[dict[str, Any]] = field(default_factory=list)
     faults: list[tuple[Any, Fault]] = field(default_factory=list)
     ignored: int = 0
+    known: int = 0
 
 
 class NotAuthentic(Exception):

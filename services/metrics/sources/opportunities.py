@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from itertools import groupby
 from typing import Any, Literal
 
@@ -141,6 +141,8 @@ def _update(fields: dict[str, Any], said: dict[str, str], mapping: CrmMapping) -
 def _amount(text: str) -> Decimal | None:
     """An amount, or None: empty means unknown, never 0."""
     try:
-        return Decimal(text.strip()) if text.strip() else None
-    except InvalidOperation:
+        amount = Decimal(text.strip()) if text.strip() else None
+        # Converted amounts come with a double's digits; six places are kept, half-even.
+        return round(amount, 6) if amount is not None and amount.is_finite() else None
+    except ArithmeticError:
         return None

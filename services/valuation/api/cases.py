@@ -30,7 +30,9 @@ from services.valuation.domain.case import (
     Once,
     Recurring,
 )
+from services.valuation.domain.case import Case as CaseState
 from services.valuation.domain.formula import TEMPLATES, FormulaError, names_in, parse
+from services.valuation.domain.schedule import slots_of
 from services.valuation.queries import BOOKED_COSTS_DEFINITION
 from shared.errors import INVALID, Fault, invalid
 from shared.ids import did_you_mean, new_id
@@ -54,6 +56,8 @@ def create_case(
     body: NewCase, caller: Annotated[Caller, Depends(writes("valuation:write"))]
 ) -> Response:
     """Open a business case of an initiative."""
+    if (stored := caller.replayed()) is not None:
+        return stored
     goals, _ = clients(caller)
     goals.initiative(caller.principal.credential, body.initiative_id)
 
@@ -128,6 +132,7 @@ def add_cost(
                 f"The case has {state.body.periods} periods and a start; that is one amount each."
             )
             raise invalid("/amounts", detail, "too_many")
+        _demand_on_axis(state, body)
         line = CostLine(
             cost_id=new_id(),
             name=body.name,
@@ -152,6 +157,8 @@ def add_benefit(
 
     A usage metric is never a factor; every measured input needs a plan.
     """
+    if (stored := caller.replayed()) is not None:
+        return stored
     formula = body.formula or TEMPLATES[body.template or ""]
     _check_formula(body, formula)
     _check_sources(caller, body)
@@ -183,6 +190,18 @@ def add_benefit(
         return Answer(shown(changed), 201, changed.revision, f"/v1/cases/{case_id}")
 
     return caller.command(work)
+
+
+def _demand_on_axis(state: CaseState, body: NewCost) -> None:
+    """A cost that no place of the case's time axis holds would be lost in silence."""
+    slots = slots_of(state.body)
+    start, end = slots[0].start, slots[-1].end
+    if body.once is not None and body.once.on >= end:
+        raise invalid("/once/on", f"The case ends before {end}.", "outside")
+    recurring = body.recurring
+    if recurring is not None and not start <= recurring.from_ < end:
+        detail = f"The case runs from {start} to {end} (exclusive); what comes before is `once`."
+        raise invalid("/recurring/from", detail, "outside")
 
 
 def _check_formula(body: NewBenefit, formula: str) -> None:
@@ -256,7 +275,7 @@ def book_actual(
     """Book a cost that was really spent.
 
     It becomes a `cost.booked` event in metrics, with the caller's credential (which needs
-    `events:write`, and `metrics:write` for the first one); the same reference is booked once.
+    `events:write` and `metrics:write`); the same reference is booked once.
     """
     with caller.runtime.ledger.view(caller.tenant_id) as view:
         state = queries.case(view, case_id)

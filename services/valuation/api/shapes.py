@@ -16,7 +16,7 @@ from services.valuation.domain.case import (
     Case as State,
 )
 from shared.money import Currency, DecimalString
-from shared.web.wire import FilterBody, Id, Key, Known, Name, Reason, Wire
+from shared.web.wire import Change, FilterBody, Id, Key, Known, Name, Reason, Wire
 
 Share = Annotated[DecimalString, Field(ge=0, le=1)]
 
@@ -42,7 +42,9 @@ class NewCase(Wire):
     initiative_id: Id = Field(description="The initiative, in goals")
     name: Name = Field(description="Name", examples=["CRM roll-out, base case"])
     currency: Currency = Field(description="Currency of every amount")
-    start: date = Field(description="First day of the first period", examples=["2025-01-01"])
+    start: Annotated[date, Field(ge=date(1950, 1, 1), le=date(2100, 1, 1))] = Field(
+        description="First day of the first period", examples=["2025-01-01"]
+    )
     grain: Literal["month", "quarter", "year"] = Field("year", description="Length of a period")
     periods: Annotated[int, Field(strict=True, ge=1, le=MAX_PERIODS)] = Field(
         3, description="Number of periods"
@@ -55,7 +57,7 @@ class NewCase(Wire):
     )
 
 
-class CaseChange(Wire):
+class CaseChange(Change):
     """What should change; what is left out stays."""
 
     name: Name | None = Field(None, description="Name")

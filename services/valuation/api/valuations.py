@@ -16,7 +16,7 @@ from services.valuation.domain.finance import Months, Rate
 from services.valuation.domain.texts import text
 from services.valuation.domain.valuation import Figures, Measured, value
 from services.valuation.queries import World
-from shared.money import DecimalString, Money, round_money
+from shared.money import Amount, Money, round_money
 from shared.money import money as to_money
 from shared.web.routes import router as make_router
 from shared.web.runtime import Reader, reads
@@ -31,7 +31,7 @@ class Conventions(Wire):
     discounting: Literal["end_of_period", "mid_period", "exact_dates"] = Field(
         description="When flows are discounted; the start never is"
     )
-    discount_rate: DecimalString = Field(description="Yearly rate as a fraction")
+    discount_rate: Amount = Field(description="Yearly rate as a fraction")
     roi: str = Field(description="`tei`: (PV benefits - PV costs) / PV costs")
     payback: str = Field(description="Linear inside a period, from the first outlay")
     irr: str = Field(description="Per period, stated as a yearly rate")
@@ -67,11 +67,11 @@ class FlowRow(Wire):
     """A place on the time axis."""
 
     period: str = Field(description="Name of the period; `initial` for the start")
-    costs: DecimalString = Field(description="Costs")
-    benefits: DecimalString = Field(description="Benefits")
-    net: DecimalString = Field(description="Benefits less costs")
-    cumulative: DecimalString = Field(description="Sum of the net up to here")
-    discounted: DecimalString = Field(description="Net, discounted")
+    costs: Amount = Field(description="Costs")
+    benefits: Amount = Field(description="Benefits")
+    net: Amount = Field(description="Benefits less costs")
+    cumulative: Amount = Field(description="Sum of the net up to here")
+    discounted: Amount = Field(description="Net, discounted")
 
 
 class FlowLine(Wire):
@@ -82,9 +82,9 @@ class FlowLine(Wire):
     kind: Literal["cost", "benefit"] = Field(description="Which of the two")
     category: str = Field(description="Its category")
     phase: str | None = Field(description="Its phase")
-    amounts: list[DecimalString | None] = Field(description="Per place; null where not known")
-    total: DecimalString = Field(description="Their sum")
-    variance: DecimalString | None = Field(
+    amounts: list[Amount | None] = Field(description="Per place; null where not known")
+    total: Amount = Field(description="Their sum")
+    variance: Amount | None = Field(
         description="Costs: actual less planned, over the periods that are over"
     )
 

@@ -53,17 +53,17 @@ def planned_costs(line: CostLine, slots: list[Slot]) -> list[Decimal]:
         if place is not None:
             amounts[place] += line.once.amount
     if line.recurring is not None:
-        for on, amount in _occurrences(line.recurring):
+        for on, amount in _occurrences(line.recurring, slots[-1].end):
             place = _period_of(on, slots)
             if place is not None:
                 amounts[place] += amount
     return [amount * (1 + line.risk) for amount in amounts]
 
 
-def _occurrences(plan: Recurring) -> list[tuple[date, Decimal]]:
+def _occurrences(plan: Recurring, end: date) -> list[tuple[date, Decimal]]:
     step, found, count = _STEP_MONTHS[plan.every], [], 0
     on = plan.from_
-    while on < plan.to:
+    while on < min(plan.to, end):
         years = count * step // 12
         found.append((on, plan.amount * (1 + plan.indexation) ** years))
         count += 1

@@ -117,14 +117,16 @@ def value(case: Case, measured: Measured) -> Valued:
         }
         outlook = _series(case, slots, actual, expected, len(slots), variances)
     _note_weaknesses(case, findings)
-    return Valued(plan, done, outlook, findings)
+    told = [f for n, f in enumerate(findings) if f not in findings[:n]]
+    return Valued(plan, done, outlook, told)
 
 
 def _planned(
     line: BenefitLine, slots: Sequence[Slot], findings: list[tuple[str, dict[str, Any]]]
 ) -> list[Decimal | None]:
     """model(expected change) x adoption x capture x attribution x (1 - risk)."""
-    term, amounts = parse(line.formula), [Decimal(0)]
+    term = parse(line.formula)
+    amounts: list[Decimal | None] = [Decimal(0)]
     knobs = line.capture * line.attribution.share * (1 - line.risk)
     for index in range(len(slots) - 1):
         inputs = {}
@@ -137,8 +139,8 @@ def _planned(
             amounts.append(evaluate(term, inputs) * adopted * knobs)
         except FormulaError as error:
             findings.append(("not_computable", {"benefit": line.name, "why": str(error)}))
-            amounts.append(Decimal(0))
-    return list(amounts)
+            amounts.append(None)
+    return amounts
 
 
 def _realised(
