@@ -15,6 +15,7 @@ from sqlalchemy import insert, select
 from services.metrics.domain.cloudevents import Rejected, read_cloudevent
 from services.metrics.domain.facts import Retracted
 from services.metrics.domain.mapping import Mapping, Translator
+from services.metrics.domain.types import EventType
 from services.metrics.projections import sequence_order
 from services.metrics.queries.definitions import types
 from services.metrics.tables import excluded, imports
@@ -145,45 +146,64 @@ def prepare(
     header, table = read_table(file)
     _demand_columns(mapping, header, extra)
     translator = Translator(mapping, source, lookup_tables(mapping, lookups), extra)
-    kinds, faults = types(view), []
-    prepared = Prepared(encoding=decode_table(file)[1])
-    said: dict[str, tuple[int, NewEvent]] = {}
-    possible: dict[str, None] = {}
+    check = _Check(translator, types(view), extra["exported_at"], now)
     for number, cells in enumerate(table, start=2):
-        if not any(cell.strip() for cell in cells):
-            continue
-        prepared.rows += 1
+        if any(cell.strip() for cell in cells):
+            check.row(number, header, cells)
+    if check.faults:
+        raise INVALID.refusal(
+            f"{file.name} has faults ({len(check.faults)}); nothing was stored. "
+            f"{check.faults[0].detail}",
+            check.faults[:MAX_FAULTS],
+        )
+    return Prepared(
+        rows=check.rows,
+        skipped=check.skipped,
+        encoding=decode_table(file)[1],
+        events=[event for _, event in check.said.values()],
+        absent_ids=[identity for identity in check.possible if identity not in check.said],
+    )
+
+
+class _Check:
+    """Goes through a file row by row, and gathers its facts and faults."""
+
+    def __init__(
+        self, translator: Translator, kinds: Lookup[str, EventType], exported_at: str, now: datetime
+    ) -> None:
+        self._translator, self._kinds = translator, kinds
+        self._exported_at, self._now = exported_at, now
+        self.rows = self.skipped = 0
+        self.faults: list[Fault] = []
+        self.said: dict[str, tuple[int, NewEvent]] = {}
+        self.possible: dict[str, None] = {}
+
+    def row(self, number: int, header: Sequence[str], cells: Sequence[str]) -> None:
+        self.rows += 1
         if len(cells) != len(header):
             detail = f"Row {number} has {len(cells)} columns, the header {len(header)}."
-            faults.append(Fault(f"/rows/{number}", detail, "columns"))
-            continue
-        made = translator.translate(dict(zip(header, cells, strict=True)), f"/rows/{number}")
-        faults += [_worded(f, number) for f in made.faults]
-        prepared.skipped += not made.items and not made.faults
+            self.faults.append(Fault(f"/rows/{number}", detail, "columns"))
+            return
+        row = dict(zip(header, cells, strict=True))
+        made = self._translator.translate(row, f"/rows/{number}")
+        self.faults += [_worded(f, number) for f in made.faults]
+        self.skipped += not made.items and not made.faults
+        self.possible.update(dict.fromkeys(made.possible_ids))
         for item in made.items:
-            event = read_cloudevent(item, kinds, now)
+            event = read_cloudevent(item, self._kinds, self._now)
             if isinstance(event, Rejected):
-                faults += [
-                    _worded(Fault(f"/rows/{number}{f.pointer}", f.detail, f.code), number)
-                    for f in event.faults
-                ]
-                continue
-            # Where a row has no version of its own, the export's moment is its version.
-            event = replace(event, sequence=event.sequence or extra["exported_at"])
-            if (repeated := said.get(event.event_id)) is None:
-                said[event.event_id] = (number, event)
-                prepared.events.append(event)
-            elif repeated[1].content != event.content:
-                detail = f"Row {number} says {event.event_id!r} otherwise than row {repeated[0]}."
-                faults.append(Fault(f"/rows/{number}", detail, "contradiction"))
-        possible.update(dict.fromkeys(made.possible_ids))
-    if faults:
-        raise INVALID.refusal(
-            f"{file.name} has faults ({len(faults)}); nothing was stored. {faults[0].detail}",
-            faults[:MAX_FAULTS],
-        )
-    prepared.absent_ids = [identity for identity in possible if identity not in said]
-    return prepared
+                pointed = (replace(f, pointer=f"/rows/{number}{f.pointer}") for f in event.faults)
+                self.faults += [_worded(f, number) for f in pointed]
+            else:
+                self._fact(number, event)
+
+    def _fact(self, number: int, event: NewEvent) -> None:
+        # Where a row has no version of its own, the export's moment is its version.
+        event = replace(event, sequence=event.sequence or self._exported_at)
+        first, before = self.said.setdefault(event.event_id, (number, event))
+        if before.content != event.content or before.personal != event.personal:
+            detail = f"Row {number} says {event.event_id!r} otherwise than row {first}."
+            self.faults.append(Fault(f"/rows/{number}", detail, "contradiction"))
 
 
 def _worded(fault: Fault, number: int) -> Fault:
@@ -231,15 +251,7 @@ def import_file(
         if before is not None and sequence_order(before.sequence) < order:
             gone = Retracted(source=source, event_id=identity, reason="not in a later export")
             new.append(("retracted", _retraction(transaction, gone)))
-    outcomes = transaction.append([event for _, event in new])
-    if any(outcome.status == "conflict" for outcome in outcomes):
-        raise CONFLICT.refusal(
-            "An export of the same moment was imported with other content; say when this one was "
-            "made with `exported_at`."
-        )
-    for (effect, _), outcome in zip(new, outcomes, strict=True):
-        shown = effect if outcome.status == "accepted" else "unchanged"
-        setattr(report, shown, getattr(report, shown) + 1)
+    _append(transaction, new, report)
     report.position = transaction.position
     transaction.connection.execute(
         insert(imports).values(
@@ -251,6 +263,18 @@ def import_file(
         )
     )
     return report
+
+
+def _append(transaction: Transaction, new: Sequence[tuple[str, NewEvent]], report: Report) -> None:
+    outcomes = transaction.append([event for _, event in new])
+    if any(outcome.status == "conflict" for outcome in outcomes):
+        raise CONFLICT.refusal(
+            "An export of the same moment was imported with other content; say when this one was "
+            "made with `exported_at`."
+        )
+    for (effect, _), outcome in zip(new, outcomes, strict=True):
+        shown = effect if outcome.status == "accepted" else "unchanged"
+        setattr(report, shown, getattr(report, shown) + 1)
 
 
 def _says_the_same(before: Event, event: NewEvent) -> bool:
