@@ -115,6 +115,17 @@ def test_sums_of_several_fields_and_of_several_currencies(key: Key) -> None:
     define(key, "revenue", {**WON, "kind": "sum", "field": "amount"}, "money")
     mixed = values(key, "revenue", period="2024-01")[0]
     assert (mixed["value"], mixed["reason"]) == (None, "mixed_currencies")
+    amounts = {**CLOSED, "kind": "sum", "field": "amount"}
+    share = {
+        "kind": "ratio",
+        "numerator": {**amounts, "where": WON["where"]},
+        "denominator": amounts,
+    }
+    define(key, "share", share, "ratio")
+    mixed = values(key, "share", period="2024-01")[0]
+    assert (mixed["value"], mixed["reason"]) == (None, "mixed_currencies")
+    define(key, "rate", {"kind": "ratio", "numerator": WON, "denominator": CLOSED}, "ratio")
+    assert values(key, "rate", period="2024-01")[0]["value"] == 1
 
 
 def test_duration_runs_from_step_to_step_and_counts_where_it_ends(key: Key) -> None:

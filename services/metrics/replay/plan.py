@@ -23,6 +23,7 @@ from services.metrics.domain.definition import (
     Simple,
     events_of,
     parts_of,
+    summands,
 )
 from services.metrics.domain.filters import Filter
 from services.metrics.replay.answer import SEMANTICS, Coverage, Proof, Value
@@ -39,6 +40,8 @@ from shared.periods import Calendar, Grain, Period, split
 MAX_GROUPS = 1_000
 MAX_GAPS = 100
 OTHER = "other"
+# Fields that canonical types give a currency to.
+MONEY_FIELDS = frozenset({"amount", "revenue"})
 _CADENCES: dict[str, Grain] = {
     "daily": "day", "weekly": "week", "monthly": "month", "quarterly": "quarter", "yearly": "year",
 }  # fmt: skip
@@ -129,6 +132,12 @@ def _fold_all(question: Question, rows: Sequence[Row], frame: Frame, group_of: G
     ]
     if not isinstance(question.definition, Ratio):
         return folded[0]
+    for leaf, figures in zip(question.leaves(), folded, strict=True):
+        if not _sums_money(leaf):
+            # Currencies matter only where amounts are added up.
+            for found in figures.values():
+                for one in found:
+                    one.currencies = frozenset()
     above, below = folded
     empty = [_fold_empty_leaf(leaf, frame) for leaf in question.leaves()]
     return {
@@ -158,6 +167,11 @@ def _fold_empty_leaf(leaf: Leaf, frame: Frame) -> list[Figure]:
     return [Figure(None, Fraction(0), Fraction(0), reason="no_events") for _ in frame.periods]
 
 
+def _sums_money(leaf: Leaf) -> bool:
+    field = None if isinstance(leaf, Duration) else leaf.field
+    return field is not None and not MONEY_FIELDS.isdisjoint(summands(field))
+
+
 def _is_additive(leaf: Leaf) -> bool:
     if isinstance(leaf, Duration):
         return False
@@ -174,7 +188,7 @@ def _ratio(above: Figure, below: Figure) -> Figure:
         denominator=below.value,
         n=below.n,
         digest=int.from_bytes(joined, "big"),
-        currencies=above.currencies,
+        currencies=above.currencies | below.currencies,
     )
     if above.value is None or below.value is None:
         ratio.reason = below.reason or above.reason
@@ -290,6 +304,9 @@ def _reason(folded: Folded, index: int, found: Figure) -> str | None:
     begins_later = since.first_day is None or folded.frame.periods[index].end <= since.first_day
     if additive and begins_later:
         return "before_first_event"
+    adds_up_money = any(_sums_money(leaf) for leaf in question.leaves())
+    if adds_up_money and len(found.currencies) > 1:
+        return "mixed_currencies"
     if is_money(question.unit):
         if len(found.currencies) > 1:
             return "mixed_currencies"
