@@ -286,7 +286,7 @@ def json_schema(kind: EventType) -> dict[str, Any]:
         properties[declared.name] = shape
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "$id": f"/events/{kind.name}/{kind.schema_number}",
+        "$id": f"urn:worthwhile:event:{kind.name}:{kind.schema_number}",
         "title": kind.name,
         "type": "object",
         "properties": properties,
