@@ -38,4 +38,4 @@ def timed(work: Callable[[], object], times: int = 1) -> float:
 
 def row(name: str, ours: str, peer: str, ratio: float, reach: str) -> None:
     """One figure; the ratio says how we stand, `reach` what quality.md wants it to become."""
-    print(f"{name:58} ours {ours:>14}  peer {peer:>14}  ratio {ratio:6.2f}  ({reach})", flush=True)
+    print(f"{name:58} ours {ours:>14}  peer {peer:>14}  ratio {ratio:7.3f}  ({reach})", flush=True)
