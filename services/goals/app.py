@@ -14,14 +14,12 @@ from services.goals.api import goals, initiatives, progress
 from services.goals.clients import MetricsClient
 from services.goals.projections import project
 from services.goals.settings import GoalsSettings
-from shared.clock import SimulatedClock
 from shared.database import Database
 from shared.ledger import Ledger
 from shared.service import Service
 from shared.settings import ServiceSettings
 from shared.web.assembly import assemble
 from shared.web.client import Peer
-from shared.web.devclock import clock_router
 from shared.web.feed import feed_router
 from shared.web.introspection import Introspection
 from shared.web.runtime import Runtime
@@ -53,8 +51,6 @@ def create_app(
         parts={"metrics": client},
     )
     routers = [initiatives.router, goals.router, progress.router, feed_router("goals:read")]
-    if isinstance(ledger.clock, SimulatedClock):
-        routers.append(clock_router(ledger.clock))
     return assemble(runtime, "Worthwhile goals", DESCRIPTION, routers, _lifespan)
 
 

@@ -13,14 +13,12 @@ from services.metrics.api import baselines, deliveries, events, imports, metrics
 from services.metrics.commands.credentials import KeyAuthentication, Vault
 from services.metrics.projections import project
 from services.metrics.settings import MetricsSettings
-from shared.clock import SimulatedClock
 from shared.database import Database
 from shared.group_commit import GroupCommit
 from shared.ledger import Ledger
 from shared.service import Service
 from shared.settings import ServiceSettings
 from shared.web.assembly import assemble
-from shared.web.devclock import clock_router
 from shared.web.feed import feed_router
 from shared.web.runtime import Runtime
 from shared.workers import Workers
@@ -50,8 +48,6 @@ def create_app(settings: ServiceSettings, database: Database, ledger: Ledger) ->
         imports.router,
         tenancy.router, feed_router("metrics:read"),
     ]  # fmt: skip
-    if isinstance(ledger.clock, SimulatedClock):
-        routers.append(clock_router(ledger.clock))
     return assemble(runtime, "Worthwhile metrics", DESCRIPTION, routers, _lifespan)
 
 

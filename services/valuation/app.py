@@ -14,13 +14,11 @@ from services.valuation.api import cases, valuations
 from services.valuation.clients import GoalsClient, MetricsClient
 from services.valuation.projections import project
 from services.valuation.settings import ValuationSettings
-from shared.clock import SimulatedClock
 from shared.database import Database
 from shared.ledger import Ledger
 from shared.service import Service
 from shared.settings import ServiceSettings
 from shared.web.assembly import assemble
-from shared.web.devclock import clock_router
 from shared.web.feed import feed_router
 from shared.web.introspection import Introspection
 from shared.web.runtime import Runtime
@@ -52,8 +50,6 @@ def create_app(
         parts={"metrics": metrics, "goals": GoalsClient(settings.goals_url, goals_transport)},
     )
     routers = [cases.router, valuations.router, feed_router("valuation:read")]
-    if isinstance(ledger.clock, SimulatedClock):
-        routers.append(clock_router(ledger.clock))
     return assemble(runtime, "Worthwhile valuation", DESCRIPTION, routers, _lifespan)
 
 

@@ -15,8 +15,10 @@ from fastapi.routing import APIRoute
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.middleware.gzip import GZipMiddleware
 
+from shared.clock import SimulatedClock
 from shared.errors import Refusal
 from shared.web import problems
+from shared.web.devclock import clock_router
 from shared.web.edge import Edge
 from shared.web.routes import StrictRoute
 from shared.web.runtime import Runtime
@@ -66,6 +68,8 @@ def assemble(
     app.include_router(_health(runtime))
     for router in routers:
         app.include_router(router)
+    if isinstance(runtime.clock, SimulatedClock):
+        app.include_router(clock_router(runtime.clock))
     app.add_middleware(GZipMiddleware, minimum_size=1024)
     if runtime.settings.cors_origins:
         app.add_middleware(
