@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Literal, get_args
-from zoneinfo import ZoneInfo, available_timezones
 
-Grain = Literal["day", "week", "month", "quarter", "year", "fiscal_quarter", "fiscal_year"]
+from shared.zones import FIRST_YEAR, LAST_YEAR, Transitions, Zone, transitions_of, zone_of
+
+Grain = Literal[
+    "day", "week", "month", "quarter", "year", "fiscal_month", "fiscal_quarter", "fiscal_year"
+]
 GRAINS: tuple[str, ...] = get_args(Grain)
 ONE_DAY = timedelta(days=1)
 MAX_PERIODS = 10_000
-# Where calendars and zones can be relied on; nobody asks beyond.
-FIRST_YEAR, LAST_YEAR = 1900, 2200
+FiscalWeeks = Literal["4-4-5", "4-5-4", "5-4-4"]
 
 
 class PeriodError(ValueError):
@@ -25,7 +28,11 @@ class Calendar:
     """How an organisation counts its days: zone, first day of the week, start of its year.
 
     `week_start` is 1 for Monday to 7 for Sunday. A fiscal year is named by the calendar year in
-    which it ends (or starts, where `fiscal_name` says so).
+    which it ends (or starts, where `fiscal_name` says so). With `fiscal_weeks` it consists of whole
+    weeks: it begins on the `week_start` nearest to the first of `fiscal_start_month` (or, with
+    `fiscal_begins` "on_or_before", on the last one not after it), and its quarters of 13 weeks have
+    months of 4, 4 and 5 weeks or as the pattern says; a 53rd week belongs to the last month.
+    `transitions` are the zone's offsets as recorded; None takes those of this machine.
     """
 
     zone: str = "UTC"
@@ -33,15 +40,21 @@ class Calendar:
     fiscal_start_month: int = 1
     fiscal_name: Literal["end", "start"] = "end"
     currency: str = "EUR"
+    fiscal_weeks: FiscalWeeks | None = None
+    fiscal_begins: Literal["nearest", "on_or_before"] = "nearest"
+    transitions: Transitions | None = None
+
+    @property
+    def clock(self) -> Zone:
+        return zone_of(self.transitions or transitions_of(self.zone))
 
     def instant(self, day: date) -> datetime:
         """The moment at which a day begins here, in UTC."""
-        local = datetime(day.year, day.month, day.day, tzinfo=ZoneInfo(self.zone))
-        return local.astimezone(UTC)
+        return self.clock.moment(datetime(day.year, day.month, day.day))  # noqa: DTZ001
 
     def day_of(self, moment: datetime) -> date:
         """The local day of a moment."""
-        return moment.astimezone(ZoneInfo(self.zone)).date()
+        return self.clock.day_of(moment)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +68,6 @@ class Period:
     @property
     def days(self) -> int:
         return (self.end - self.start).days
-
-
-def known_zone(name: str) -> bool:
-    return name in available_timezones()
 
 
 def parse_period(name: str, calendar: Calendar) -> Period:
@@ -76,7 +85,7 @@ def parse_period(name: str, calendar: Calendar) -> Period:
             return Period(name, start, end)
     raise PeriodError(
         f"{name!r} is no period. Write 2025-Q3, 2025-07, 2025-W31, 2025-07-14, 2025, FY2026, "
-        "FY2026-Q1 or 2025-01-01..2025-04-01 (the end is exclusive)."
+        "FY2026-Q1, FY2026-P03 or 2025-01-01..2025-04-01 (the end is exclusive)."
     )
 
 
@@ -147,20 +156,48 @@ def period_holding(day: date, grain: Grain, calendar: Calendar) -> Period:
             return _months(f"{day.year:04}-Q{quarter + 1}", date(day.year, quarter * 3 + 1, 1), 3)
         case "year":
             return _months(f"{day.year:04}", date(day.year, 1, 1), 12)
-        case "fiscal_quarter" | "fiscal_year":
+        case "fiscal_month" | "fiscal_quarter" | "fiscal_year":
             return _fiscal_holding(day, grain, calendar)
 
 
 def _fiscal_holding(day: date, grain: Grain, calendar: Calendar) -> Period:
-    months_in = (day.month - calendar.fiscal_start_month) % 12
-    year_start = _add_months(date(day.year, day.month, 1), -months_in)
-    ends = _add_months(year_start, 12) - ONE_DAY
-    named = ends.year if calendar.fiscal_name == "end" else year_start.year
+    year = _nominal_year(day, calendar)
+    named = year + (calendar.fiscal_name == "end" and calendar.fiscal_start_month > 1)
+    start, end = _fiscal_start(year, calendar), _fiscal_start(year + 1, calendar)
     if grain == "fiscal_year":
-        return _months(f"FY{named:04}", year_start, 12)
-    quarter = months_in // 3
-    start = _add_months(year_start, quarter * 3)
-    return _months(f"FY{named:04}-Q{quarter + 1}", start, 3)
+        return Period(f"FY{named:04}", start, end)
+    parts, letter = (4, "Q") if grain == "fiscal_quarter" else (12, "P")
+    bounds = _fiscal_parts(year, parts, calendar)
+    index = bisect_right(bounds, day) - 1
+    number = f"{index + 1}" if parts == 4 else f"{index + 1:02}"
+    return Period(f"FY{named:04}-{letter}{number}", bounds[index], [*bounds[1:], end][index])
+
+
+def _nominal_year(day: date, calendar: Calendar) -> int:
+    """The calendar year in whose `fiscal_start_month` the fiscal year of a day begins."""
+    year = day.year + 1
+    while _fiscal_start(year, calendar) > day:
+        year -= 1
+    return year
+
+
+def _fiscal_start(year: int, calendar: Calendar) -> date:
+    first = date(year, calendar.fiscal_start_month, 1)
+    if calendar.fiscal_weeks is None:
+        return first
+    back = (first.isoweekday() - calendar.week_start) % 7
+    if calendar.fiscal_begins == "nearest" and back > 3:
+        back -= 7
+    return first - timedelta(days=back)
+
+
+def _fiscal_parts(year: int, parts: int, calendar: Calendar) -> list[date]:
+    """The first days of a fiscal year's quarters (4) or months (12)."""
+    start = _fiscal_start(year, calendar)
+    if calendar.fiscal_weeks is None:
+        return [_add_months(start, n * (12 // parts)) for n in range(parts)]
+    weeks = [int(n) for n in calendar.fiscal_weeks.split("-")] * 4 if parts == 12 else [13] * 4
+    return [start + timedelta(weeks=sum(weeks[:n])) for n in range(parts)]
 
 
 def _months(name: str, start: date, count: int) -> Period:
@@ -220,19 +257,29 @@ def _day(match: re.Match[str], calendar: Calendar) -> tuple[date, date]:
     return start, start + ONE_DAY
 
 
-def _fiscal_start(year: int, calendar: Calendar) -> date:
+def _named_year(match: re.Match[str], calendar: Calendar) -> int:
     starts_earlier = calendar.fiscal_name == "end" and calendar.fiscal_start_month > 1
-    return date(year - 1 if starts_earlier else year, calendar.fiscal_start_month, 1)
+    return int(match[1]) - starts_earlier
 
 
 def _fiscal_year(match: re.Match[str], calendar: Calendar) -> tuple[date, date]:
-    start = _fiscal_start(int(match[1]), calendar)
-    return start, _add_months(start, 12)
+    year = _named_year(match, calendar)
+    return _fiscal_start(year, calendar), _fiscal_start(year + 1, calendar)
+
+
+def _fiscal_part(match: re.Match[str], calendar: Calendar, parts: int) -> tuple[date, date]:
+    year = _named_year(match, calendar)
+    bounds = [*_fiscal_parts(year, parts, calendar), _fiscal_start(year + 1, calendar)]
+    index = int(match[2]) - 1
+    return bounds[index], bounds[index + 1]
 
 
 def _fiscal_quarter(match: re.Match[str], calendar: Calendar) -> tuple[date, date]:
-    start = _add_months(_fiscal_start(int(match[1]), calendar), (int(match[2]) - 1) * 3)
-    return start, _add_months(start, 3)
+    return _fiscal_part(match, calendar, 4)
+
+
+def _fiscal_month(match: re.Match[str], calendar: Calendar) -> tuple[date, date]:
+    return _fiscal_part(match, calendar, 12)
 
 
 def _span(match: re.Match[str], calendar: Calendar) -> tuple[date, date]:
@@ -248,6 +295,7 @@ _FORMS = (
     (re.compile(_DATE), _day),
     (re.compile(r"FY(\d{4})"), _fiscal_year),
     (re.compile(r"FY(\d{4})-Q([1-4])"), _fiscal_quarter),
+    (re.compile(r"FY(\d{4})-P(0[1-9]|1[0-2])"), _fiscal_month),
     (re.compile(rf"({_DATE})\.\.({_DATE})"), _span),
 )
 _GRAIN_FORMS: tuple[tuple[re.Pattern[str], Grain], ...] = (
@@ -258,4 +306,5 @@ _GRAIN_FORMS: tuple[tuple[re.Pattern[str], Grain], ...] = (
     (re.compile(_DATE), "day"),
     (re.compile(r"FY\d{4}"), "fiscal_year"),
     (re.compile(r"FY\d{4}-Q[1-4]"), "fiscal_quarter"),
+    (re.compile(r"FY\d{4}-P\d{2}"), "fiscal_month"),
 )

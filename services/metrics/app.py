@@ -9,8 +9,19 @@ from pathlib import Path
 from fastapi import FastAPI
 
 from services.metrics import tables, workers
-from services.metrics.api import baselines, deliveries, events, imports, metrics, sources, tenancy
+from services.metrics.api import (
+    baselines,
+    deliveries,
+    events,
+    history,
+    imports,
+    metrics,
+    replay,
+    sources,
+    tenancy,
+)
 from services.metrics.commands.credentials import KeyAuthentication, Vault
+from services.metrics.commands.intake import Intake
 from services.metrics.projections import project
 from services.metrics.settings import MetricsSettings
 from shared.database import Database
@@ -41,12 +52,16 @@ def create_app(settings: ServiceSettings, database: Database, ledger: Ledger) ->
         clock=ledger.clock,
         authenticate=KeyAuthentication(database, ledger.clock),
         ready_checks={"database": SERVICE.ready_check(database)},
-        parts={"vault": Vault(key), "group_commit": GroupCommit(ledger)},
+        parts={
+            "vault": Vault(key),
+            "group_commit": GroupCommit(ledger),
+            "intake": Intake(database),
+        },
     )
     routers = [
-        events.router, metrics.router, baselines.router, sources.router, deliveries.router,
-        imports.router,
-        tenancy.router, feed_router("metrics:read"),
+        events.router, replay.router, metrics.router, history.router, baselines.router,
+        sources.router, deliveries.router, imports.router, tenancy.router,
+        feed_router("metrics:read"),
     ]  # fmt: skip
     return assemble(runtime, "Worthwhile metrics", DESCRIPTION, routers, _lifespan)
 
@@ -61,6 +76,9 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     group = runtime.parts["group_commit"]
     assert isinstance(group, GroupCommit)
     group.close()
+    intake = runtime.parts["intake"]
+    assert isinstance(intake, Intake)
+    intake.flush()
 
 
 def create_workers(settings: ServiceSettings, ledger: Ledger) -> Workers:

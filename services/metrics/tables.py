@@ -15,7 +15,7 @@ from sqlalchemy import (
     Uuid,
 )
 
-from shared.database import Hash, Instant, Position
+from shared.database import Day, Hash, Instant, Position
 from shared.follow import checkpoints
 from shared.ledger.tables import kit
 from shared.web.idempotency import answers
@@ -73,6 +73,9 @@ excluded = Table(
     Column("position", Position, primary_key=True, autoincrement=False),
     *_known(),
     Column("cause", String(20), nullable=False),
+    # Cells ask what a segment of the ledger has taken out or let in again.
+    Index("excluded_by_begin", "tenant_id", "from_position"),
+    Index("excluded_by_end", "tenant_id", "to_position"),
 )  # fmt: skip
 retractions = Table(
     "retractions", metadata,
@@ -101,9 +104,75 @@ baselines = Table(
     Column("body", Text, nullable=False),
 )  # fmt: skip
 
+backfills = Table(
+    "backfills", metadata,
+    Column("tenant_id", Uuid, primary_key=True),
+    Column("backfill_id", String(36), primary_key=True),
+    *_known(),
+    Column("state", String(20), nullable=False),
+    Column("body", Text, nullable=False),
+)  # fmt: skip
+cut_overs = Table(
+    "cut_overs", metadata,
+    Column("tenant_id", Uuid, primary_key=True),
+    Column("old_source", Text, primary_key=True),
+    Column("new_source", Text, primary_key=True),
+    *_known(),
+    Column("on_day", Day, nullable=False),
+    Column("event_names", Text, nullable=False),
+    Column("lifted", Boolean, nullable=False),
+    Column("body", Text, nullable=False),
+)  # fmt: skip
+bases = Table(
+    "bases", metadata,
+    Column("tenant_id", Uuid, primary_key=True),
+    Column("name", String(200), primary_key=True),
+    *_known(),
+    Column("basis", String(64), nullable=False),
+    Column("closes", String(40)),
+    Column("body", Text, nullable=False),
+)  # fmt: skip
+restated = Table(
+    "restated", metadata,
+    Column("tenant_id", Uuid, primary_key=True),
+    Column("holder", String(300), primary_key=True),
+    Column("metric", String(64), primary_key=True),
+    Column("period", String(40), primary_key=True),
+    *_known(),
+    Column("body", Text, nullable=False),
+)  # fmt: skip
+
 PROJECTIONS = (
     metric_versions, calendars, sources, event_types, excluded, retractions, spans, baselines,
+    backfills, cut_overs, bases, restated,
 )  # fmt: skip
+
+# Counted for people who run this; it has no past and is not part of any figure.
+intake = Table(
+    "intake", metadata,
+    Column("tenant_id", Uuid, primary_key=True),
+    Column("name", String(200), primary_key=True),
+    Column("status", String(20), primary_key=True),
+    Column("count", Position, nullable=False),
+)  # fmt: skip
+
+# Sums of whole segments of the ledger: written once by a worker, never changed, made anew at will.
+series = Table(
+    "series", metadata,
+    Column("tenant_id", Uuid, primary_key=True),
+    Column("series_id", LargeBinary(16), primary_key=True),
+    Column("spec", Text, nullable=False),
+    Column("segments", Position, nullable=False),
+)  # fmt: skip
+cells = Table(
+    "cells", metadata,
+    Column("tenant_id", Uuid, primary_key=True),
+    Column("series_id", LargeBinary(16), primary_key=True),
+    Column("node", Position, primary_key=True, autoincrement=False),
+    Column("month", Integer, primary_key=True, autoincrement=False),
+    Column("body", LargeBinary, nullable=False),
+)  # fmt: skip
+CELLS = (series, cells)
 
 # Beside the ledger: credentials, secrets, raw deliveries, quarantine.
 api_keys = Table(

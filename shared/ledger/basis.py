@@ -50,6 +50,16 @@ def head_basis(connection: Connection, tenant_id: UUID) -> Basis:
     return EMPTY_BASIS if row is None or not row.position else Basis(*row)
 
 
+def basis_at_position(connection: Connection, tenant_id: UUID, position: int) -> Basis:
+    """The state after the batch that ends with a position."""
+    row = connection.execute(
+        select(batches.c.last_position, batches.c.chain, batches.c.recorded_at).where(
+            batches.c.tenant_id == tenant_id, batches.c.last_position == position
+        )
+    ).one()
+    return Basis(*row)
+
+
 def find_basis(connection: Connection, tenant_id: UUID, token: str) -> Basis:
     """The state that a token names; refuses with `unknown-basis` where the ledger never had it."""
     position, _, root = token.partition("-")

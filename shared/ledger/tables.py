@@ -14,6 +14,7 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     Uuid,
+    text,
 )
 
 from shared.database import Day, Hash, Instant, Position
@@ -57,6 +58,10 @@ events = Table(
     UniqueConstraint("tenant_id", "source", "event_id", "sequence", name="events_identity"),
     UniqueConstraint("tenant_id", "stream", "revision", name="events_stream_revision"),
     Index("events_by_name_and_time", "tenant_id", "name", "occurred_at"),
+    Index(
+        "events_by_backfill", "tenant_id", "backfill",
+        sqlite_where=text("backfill IS NOT NULL"), postgresql_where=text("backfill IS NOT NULL"),
+    ),
 )  # fmt: skip
 batches = Table(
     "batches", kit,

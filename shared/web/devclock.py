@@ -9,10 +9,10 @@ from pydantic import Field
 
 from shared.clock import SimulatedClock
 from shared.errors import CONFLICT, invalid
-from shared.periods import LAST_YEAR
 from shared.web.routes import router as make_router
 from shared.web.runtime import Caller, writes
 from shared.web.wire import InstantField, Wire
+from shared.zones import LAST_YEAR
 
 
 class ClockSetting(Wire):

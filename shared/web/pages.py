@@ -57,7 +57,11 @@ class Paging:
         """The cursor after the page, given up to `limit + 1` rows; sets the Link header too."""
         if len(rows) <= self.limit:
             return None
-        cursor = _encode(key(rows[self.limit - 1]))
+        return self.link(key(rows[self.limit - 1]))
+
+    def link(self, after: Any) -> str:
+        """The cursor of the page that goes on after a key; sets the Link header too."""
+        cursor = _encode(after)
         url = self._request.url.include_query_params(cursor=cursor, limit=self.limit)
         self._response.headers["Link"] = f'<{url.path}?{url.query}>; rel="next"'
         return cursor

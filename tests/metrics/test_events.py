@@ -91,6 +91,7 @@ def test_an_atomic_batch_is_stored_whole_or_not_at_all(counting: Key) -> None:
 def test_a_higher_sequence_restates_and_a_lower_one_that_comes_late_does_not_count(
     counting: Key,
 ) -> None:
+    counting.events(closed("first", "2023-12-31"))
     answer = counting.events(closed("a", "2024-02-01", _sequence="2"))
     before = counting.get("metrics", "/v1/calendar")["basis"]
     counting.events(closed("a", "2024-05-01", _sequence="10"))

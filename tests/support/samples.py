@@ -44,8 +44,7 @@ def closed(identity: str, time: str, outcome: str = "won", **data: Any) -> dict[
         "crm.opportunity.closed",
         time,
         outcome=outcome,
-        _subject=f"deal/{identity}",
-        **data,
+        **{"_subject": f"deal/{identity}", **data},
     )
 
 

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from services.valuation.domain.case import Case, CaseBody, CostLine, Once, Recurring
 from services.valuation.domain.finance import factors, irr, payback, present_value, ratio
-from services.valuation.domain.formula import FormulaError, Name, evaluate, names_in, parse
 from services.valuation.domain.schedule import booking_spans, planned_costs, slots_of
 from services.valuation.domain.valuation import Measured, value
+from shared.expression import FormulaError, Name, evaluate, names_in, parse
 
 D = Decimal
 ENDS = [date(2025 + n, 1, 1) for n in range(4)]
@@ -123,7 +123,7 @@ def test_without_an_investment_there_is_no_ratio() -> None:
     ],
 )
 def test_formulas_follow_the_usual_rules(text: str, result: str) -> None:
-    found = evaluate(parse(text), {"a": D(2), "b": D(3)})
+    found = evaluate(parse(text), {"a": D(2), "b": D(3)}, D)
     assert found == pytest.approx(D(result), abs=D("0.001"))
 
 
@@ -138,7 +138,7 @@ def test_what_is_no_formula_is_refused(text: str) -> None:
 
 def test_a_formula_that_divides_by_zero_says_so() -> None:
     with pytest.raises(FormulaError, match="zero"):
-        evaluate(parse("1 / a"), {"a": D(0)})
+        evaluate(parse("1 / a"), {"a": D(0)}, D)
     assert names_in(parse("a + b * a")) == {"a", "b"}
     assert parse("x_1") == Name("x_1")
 

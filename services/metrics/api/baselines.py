@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from fastapi import Depends, Query, Response
 from pydantic import Field, model_validator
 
-from services.metrics.api.metrics import parse_filter
+from services.metrics.api.replay import parse_filter
 from services.metrics.domain.facts import BaselineFrozen
 from services.metrics.domain.filters import Filter
 from services.metrics.queries import baselines as queries

@@ -1,38 +1,24 @@
-"""Metrics: their definitions, and their figures for any past period."""
+"""Metrics: their definitions and versions."""
 
 from __future__ import annotations
 
-from datetime import date
 from typing import Annotated, Any, Literal
 
-import msgspec
-from fastapi import Depends, Query, Response
-from pydantic import Field, TypeAdapter, ValidationError
+from fastapi import Depends, Response
+from pydantic import Field
 
 from services.metrics.commands.definitions import define_metric, retire_metric
 from services.metrics.domain.definition import Definition
 from services.metrics.domain.facts import MetricDefined
-from services.metrics.domain.filters import Filter
 from services.metrics.queries import definitions as queries
 from services.metrics.queries.definitions import Metric as Found
-from services.metrics.queries.figures import Span, events_behind, replay
-from services.metrics.replay.answer import Replay
-from services.metrics.replay.plan import MAX_GROUPS
-from shared.chain import parse_json
-from shared.clock import format_instant, to_micros
-from shared.errors import INVALID, Fault, invalid
 from shared.ledger import Transaction
-from shared.periods import Grain
-from shared.web.feed import FeedEvent, exact_json, feed_event
 from shared.web.pages import Page, Pages
 from shared.web.routes import router as make_router
 from shared.web.runtime import Answer, Caller, Reader, reads, writes
-from shared.web.wire import Key, Known, Name, PeriodName, Prose, Reason, Wire
+from shared.web.wire import Key, Known, Name, Prose, Reason, Wire
 
 router = make_router("metrics")
-# Microseconds up to the year 5138; no event lies beyond.
-MAX_CURSOR = 10**17
-_FILTER: TypeAdapter[Filter] = TypeAdapter(Filter)
 
 
 class Guidelines(Wire):
@@ -209,88 +195,3 @@ def retire_metric_key(
         return Answer(shown(queries.metric(transaction, key).body, True))
 
     return caller.command(work)
-
-
-@router.get("/metrics/{key}/values")
-def replay_metric(
-    key: str,
-    reader: Annotated[Reader, Depends(reads("metrics:read"))],
-    period: Annotated[
-        list[PeriodName] | None,
-        Query(description="A period by name; may be repeated", max_length=1_000),
-    ] = None,
-    start: Annotated[date | None, Query(alias="from", description="First day")] = None,
-    end: Annotated[date | None, Query(alias="to", description="Day after the last")] = None,
-    grain: Annotated[Grain | None, Query(description="Split into periods of this grain")] = None,
-    group_by: Annotated[
-        str | None, Query(max_length=500, description="Dimensions, separated by commas")
-    ] = None,
-    where: Annotated[
-        str | None,
-        Query(max_length=8_000, description="A FILTER as JSON, besides the metric's own"),
-    ] = None,
-    version: Annotated[int | None, Query(ge=1, le=1_000_000, description="Another version")] = None,
-    group_limit: Annotated[
-        int, Query(ge=1, le=10_000, description="Groups shown; the rest is `other`")
-    ] = MAX_GROUPS,
-) -> Replay:
-    """Replay a metric for any past period, as it was known at any past moment.
-
-    Ask for periods by name, or for all of a grain between two days. No value is null with a
-    reason. The same `basis` gives the same answer for ever.
-    """
-    span = Span(tuple(period or ()), start, end, grain)
-    names = [name.strip() for name in group_by.split(",")] if group_by else []
-    with reader.view() as view:
-        return replay(
-            view, key, span, version=version, group_by=names,
-            where=parse_filter(where), max_groups=group_limit,
-        )  # fmt: skip
-
-
-def parse_filter(text: str | None) -> Filter | None:
-    """A filter from a query parameter."""
-    if text is None:
-        return None
-    try:
-        return _FILTER.validate_python(parse_json(text))
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise invalid("query:where", f"This is no JSON: {error}", "json") from error
-    except ValidationError as error:
-        faults = [
-            Fault("query:where" + "".join(f"/{p}" for p in e["loc"]), e["msg"], e["type"])
-            for e in error.errors()
-        ]
-        raise INVALID.refusal(f"This is no filter: {faults[0].detail}", faults) from error
-
-
-@router.get("/metrics/{key}/events", response_model=Page[FeedEvent])
-def list_metric_events(
-    key: str,
-    period: Annotated[PeriodName, Query(description="The period to look into")],
-    reader: Annotated[Reader, Depends(reads("metrics:read"))],
-    pages: Pages,
-    response: Response,
-) -> Response:
-    """Drill down to the events of a metric's types that count in a period."""
-    after = pages.after or [0, 0]
-    if not (
-        isinstance(after, list)
-        and len(after) == 2
-        and all(isinstance(n, int) and abs(n) < MAX_CURSOR for n in after)
-    ):
-        raise invalid("query:cursor", "This cursor was not made by this list.", "cursor")
-    with reader.view() as view:
-        rows = events_behind(view, key, period, (after[0], after[1]), pages.limit + 1)
-        content = {
-            "items": [feed_event(event) for event in rows[: pages.limit]],
-            "next_cursor": pages.next_cursor(
-                rows, lambda e: [to_micros(e.occurred_at), e.position]
-            ),
-            "known_at": format_instant(view.known_at),
-            "basis": view.basis.token,
-            "open": view.open,
-        }
-    answer = exact_json(content)
-    answer.headers.update(response.headers)
-    return answer

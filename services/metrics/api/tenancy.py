@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import date, time
 from typing import Annotated, Literal
 
 from fastapi import Depends, Response
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 from sqlalchemy import select
 
 from services.metrics.commands.credentials import KeyAuthentication, create_key, revoke_key
@@ -16,11 +17,11 @@ from services.metrics.tables import api_keys
 from shared.errors import INVALID, Fault
 from shared.ledger import Transaction
 from shared.money import Currency
-from shared.periods import known_zone
 from shared.web.pages import Page, Pages
 from shared.web.routes import router as make_router
 from shared.web.runtime import SCOPES, Answer, Caller, Reader, reads, writes
 from shared.web.wire import InstantField, Known, Name, Prose, Wire
+from shared.zones import known_zone
 
 router = make_router("organisation")
 
@@ -38,6 +39,24 @@ class Calendar(Wire):
     fiscal_name: Literal["end", "start"] = Field(
         "end", description="A fiscal year is named by the year in which it ends (or starts)"
     )
+    fiscal_weeks: Literal["4-4-5", "4-5-4", "5-4-4"] | None = Field(
+        None, description="A fiscal year of whole weeks, and how its quarters' months share 13"
+    )
+    fiscal_begins: Literal["nearest", "on_or_before"] = Field(
+        "nearest",
+        description="With fiscal weeks: the year begins on the week start nearest to the first of "
+        "the month, or on the last one not after it",
+    )
+    business_days: list[Annotated[int, Field(strict=True, ge=1, le=7)]] = Field(
+        default=[1, 2, 3, 4, 5], min_length=1, max_length=7, description="Working days, 1 = Monday"
+    )
+    business_opens: time = Field(time(9), description="When a working day begins, local time")
+    business_closes: time = Field(
+        time(17), description="When it ends, local time; 00:00 is the following midnight"
+    )
+    holidays: list[date] = Field(
+        default_factory=list, max_length=5_000, description="Days that are no working days"
+    )
     currency: Currency = Field("EUR", description="Reporting currency")
     reason: Prose = Field("", description="Why it is counted like this")
 
@@ -47,6 +66,15 @@ class Calendar(Wire):
         if not known_zone(zone):
             raise ValueError(f"{zone!r} is no IANA time zone such as Europe/Berlin")
         return zone
+
+    @model_validator(mode="after")
+    def _opens_before_it_closes(self) -> Calendar:
+        for moment in (self.business_opens, self.business_closes):
+            if moment.second or moment.microsecond or moment.tzinfo:
+                raise ValueError("business hours are local times in whole minutes, such as 09:00")
+        if self.business_closes != time(0) and self.business_opens >= self.business_closes:
+            raise ValueError("`business_opens` must lie before `business_closes`")
+        return self
 
 
 class CalendarAnswer(Known):
@@ -134,8 +162,9 @@ def get_calendar(reader: Annotated[Reader, Depends(reads("metrics:read"))]) -> C
     """Show the calendar."""
     with reader.view() as view:
         found = queries.calendar_set(view)
+        stated = found.model_dump(exclude={"version", "transitions"}) if found else {}
         return CalendarAnswer(
-            calendar=Calendar(**found.model_dump(exclude={"version"})) if found else Calendar(),
+            calendar=Calendar(**stated),
             version=found.version if found else 0,
             known_at=view.known_at,
             basis=view.basis.token,

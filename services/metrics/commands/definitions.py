@@ -6,7 +6,8 @@ from typing import Any
 
 from sqlalchemy import select
 
-from services.metrics.domain.definition import Definition, MetricRef, Ratio, faults_in, parts_of
+from services.metrics.domain.checks import Known, faults_in
+from services.metrics.domain.definition import Definition, MetricRef, Ratio, children_of
 from services.metrics.domain.facts import (
     CalendarSet,
     MetricDefined,
@@ -22,6 +23,7 @@ from services.metrics.queries.definitions import (
     calendar_set,
     definitions,
     metric,
+    sent_fields,
     types,
     versions,
 )
@@ -29,17 +31,26 @@ from shared.errors import CONFLICT, INVALID, NOT_FOUND, Fault, Refusal, invalid
 from shared.ids import did_you_mean
 from shared.ledger import Transaction, View
 from shared.ledger.tables import events
+from shared.zones import transitions_of
 
 
-def check_definition(view: View, key: str, definition: Definition, dimensions: list[str]) -> None:
+def check_definition(
+    view: View, key: str, definition: Definition, unit: str, dimensions: list[str]
+) -> None:
     """Refuse a definition that can't work, with a pointer and the mend for each fault."""
-    others = {k: d for k, d in definitions(view).items() if k != key}
-    faults = list(faults_in(definition, types(view), others, dimensions))
+    others = {k: m for k, m in definitions(view).items() if k != key}
+    known = Known(
+        types(view),
+        {k: (m.definition, m.body.unit) for k, m in others.items()},
+        lambda names: sent_fields(view, names),
+    )
+    faults = list(faults_in(key, definition, unit, dimensions, known))
     if isinstance(definition, Ratio):
         for name, other in others.items():
-            if any(isinstance(p, MetricRef) and p.metric == key for _, p in parts_of(other)):
-                detail = f"{name!r} uses this metric as a part, so it can't become a ratio."
-                faults.append(Fault("/definition/kind", detail, "ratio_as_part"))
+            for _, part in children_of(other.definition):
+                if isinstance(other.definition, Ratio) and part == MetricRef(metric=key):
+                    detail = f"{name!r} uses this metric as a part, so it can't become a ratio."
+                    faults.append(Fault("/definition/kind", detail, "ratio_as_part"))
     if faults:
         raise INVALID.refusal(faults[0].detail, faults)
 
@@ -53,7 +64,8 @@ def define_metric(
     """
     key = metric_body["key"]
     definition = DEFINITION.validate_python(metric_body["definition"])
-    check_definition(transaction, key, definition, metric_body["dimensions"])
+    unit, dimensions = metric_body["unit"], metric_body["dimensions"]
+    check_definition(transaction, key, definition, unit, dimensions)
     past = versions(transaction, key)
     present = past[-1].body if past else None
     if expected is not None and expected != (present.version if present else 0):
@@ -84,7 +96,10 @@ def set_calendar(transaction: Transaction, body: dict[str, Any]) -> CalendarSet:
     """Count days in another way from here on; past answers keep the calendar of their time."""
     present = calendar_set(transaction)
     version = present.version if present else 0
-    payload = CalendarSet.model_validate({**body, "version": version + 1})
+    transitions = [list(pair) for pair in transitions_of(body["zone"])]
+    payload = CalendarSet.model_validate(
+        {**body, "version": version + 1, "transitions": transitions}
+    )
     transaction.record("calendar", version, [payload])
     return payload
 

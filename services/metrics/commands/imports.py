@@ -15,8 +15,8 @@ from sqlalchemy import insert, select
 from services.metrics.domain.cloudevents import Rejected, read_cloudevent
 from services.metrics.domain.facts import Retracted
 from services.metrics.domain.mapping import Mapping, Translator
+from services.metrics.domain.sequences import sequence_order
 from services.metrics.domain.types import EventType
-from services.metrics.projections import sequence_order
 from services.metrics.queries.definitions import types
 from services.metrics.tables import excluded, imports
 from shared.chain import canonical_json

@@ -1,22 +1,22 @@
-"""The grammar of metric definitions, and what can be found wrong with one before any data."""
+"""The grammar of metric definitions."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
-from services.metrics.domain.filters import Filter, fields_of
-from services.metrics.domain.types import EventType
-from shared.errors import Fault
-from shared.ids import did_you_mean
+from services.metrics.domain.filters import (
+    EventNames,
+    Filter,
+    JoinFields,
+    Step,
+    related_in,
+    step_of,
+)
+from services.metrics.domain.windows import DaysText, OffsetText, WindowText
 
-EventNames = Annotated[
-    list[Annotated[str, Field(max_length=200)]],
-    Field(min_length=1, max_length=20, description="Types of the events that count"),
-]
 FieldSum = Annotated[
     str,
     Field(
@@ -26,10 +26,11 @@ FieldSum = Annotated[
         examples=["amount"],
     ),
 ]
-FieldName = Annotated[str, Field(max_length=200, pattern=r"^[$A-Za-z_][\w.]*$")]
 Quantile = Annotated[float, Field(gt=0, lt=1, description="Quantile, 0.5 for the median")]
-# Kinds whose absence is a true zero once the sources have begun to send.
-ADDITIVE_KINDS = ("count", "sum", "distinct", "state")
+Join = Annotated[
+    Literal["subject"] | JoinFields, Field(description="What ties the two steps together")
+]
+MAX_INPUTS = 20
 
 
 class _Closed(BaseModel):
@@ -74,7 +75,7 @@ class Simple(_Closed):
 class State(_Closed):
     """A figure over things as they stand at the end of a period."""
 
-    kind: Literal["state"]
+    kind: Literal["state"] = Field(description="Says which shape this is")
     events: EventNames
     where: Filter | None = Field(
         None, description="Over the folded fields and `$type`, the last type"
@@ -91,36 +92,33 @@ class State(_Closed):
         return self
 
 
-class Step(_Closed):
-    """Events that begin or end something."""
+class Conversion(_Closed):
+    """Of those who took one step in the period, those who took another within a window."""
 
-    events: EventNames
-    where: Filter | None = Field(None, description="Which of the events count")
-
-
-class JoinFields(_Closed):
-    """Join the two steps by fields instead of by subject."""
-
-    from_: FieldName = Field(alias="from", description="Field of the first step")
-    to: FieldName = Field(description="Field of the second step")
+    kind: Literal["conversion"] = Field(description="Says which shape this is")
+    from_: Step = Field(alias="from", description="The step that makes the cohort")
+    to: Step = Field(description="The step that converts")
+    within: WindowText | None = Field(None, description="At most this long after the first step")
+    join: Join = "subject"
+    as_: Literal["rate", "count"] = Field(
+        "rate", alias="as", description="The converted share, or their number"
+    )
 
 
 class Duration(_Closed):
     """Time from one step to another, counted in the period in which it ends."""
 
-    kind: Literal["duration"]
+    kind: Literal["duration"] = Field(description="Says which shape this is")
     from_: Step = Field(alias="from", description="The beginning")
     to: Step = Field(description="The end")
-    join: Literal["subject"] | JoinFields = Field(
-        "subject", description="What ties the two together"
-    )
+    join: Join = "subject"
     which: Literal["first", "last", "each"] = Field(
         "first",
         description="`first`: the first end of each; `last`: the last end in the period; "
         "`each`: every end, from the last beginning before it",
     )
-    clock: Literal["elapsed", "calendar_days"] = Field(
-        "elapsed", description="Seconds, or whole local days"
+    clock: Literal["elapsed", "calendar_days", "business"] = Field(
+        "elapsed", description="Elapsed time, whole local days, or time within business hours"
     )
     statistic: Literal["average", "median", "percentile"] = Field(
         "average", description="Of the times"
@@ -134,126 +132,205 @@ class Duration(_Closed):
         return self
 
 
+class TimeInState(_Closed):
+    """How long subjects were in a state, counted per subject where they left it in the period."""
+
+    kind: Literal["time_in_state"] = Field(description="Says which shape this is")
+    enter: Step = Field(description="Events by which a subject enters the state")
+    leave: Step = Field(description="Events by which it leaves")
+    done: Step | None = Field(
+        None,
+        description="Count only subjects that took this step, where they first took it, with all "
+        "their visits; without it a subject counts in each period in which it left",
+    )
+    statistic: Literal["sum", "average", "median", "share_of_total"] = Field(
+        "average",
+        description="Of the subjects' times; `share_of_total`: pooled, over the time from each "
+        "subject's first event of these types to its leaving or being done",
+    )
+
+
+class Cumulative(_Closed):
+    """A figure over a window that ends with the period."""
+
+    kind: Literal["cumulative"] = Field(description="Says which shape this is")
+    of: Part = Field(description="What is accumulated")
+    window: TrailingWindow | ToDateWindow | SinceWindow = Field(description="How far back")
+
+
+class TrailingWindow(_Closed):
+    """The last so many days or months of each period's end."""
+
+    trailing: DaysText
+
+
+class ToDateWindow(_Closed):
+    """From the beginning of the running year, quarter or month."""
+
+    to_date: Literal["year", "quarter", "month", "fiscal_year", "fiscal_quarter"] = Field(
+        description="What has begun"
+    )
+
+
+class SinceWindow(_Closed):
+    """From the first event on."""
+
+    since: Literal["start"] = Field(description="The beginning of the data")
+
+
 class MetricRef(_Closed):
     """Another metric as a part of this one."""
 
     metric: str = Field(max_length=64, description="Key of the metric")
 
 
+class Ratio(_Closed):
+    """One figure over another, pooled over the period."""
+
+    kind: Literal["ratio"] = Field(description="Says which shape this is")
+    numerator: Part = Field(description="Above the line")
+    denominator: Part = Field(description="Below the line")
+
+
+class MetricInput(_Closed):
+    """Another metric as an input of an expression."""
+
+    metric: str = Field(max_length=64, description="Key of the metric")
+    offset: OffsetText | None = Field(None, description="Shift by whole periods")
+
+
+class InlineInput(_Closed):
+    """A definition of its own as an input of an expression."""
+
+    definition: Part = Field(description="What is computed")
+    offset: OffsetText | None = Field(None, description="Shift by whole periods")
+
+
+def _input_kind(value: Any) -> str:
+    inline = "definition" in value if isinstance(value, dict) else hasattr(value, "definition")
+    return "definition" if inline else "metric"
+
+
+Input = Annotated[
+    Annotated[MetricInput, Tag("metric")] | Annotated[InlineInput, Tag("definition")],
+    Discriminator(_input_kind),
+]
+
+
+class Derived(_Closed):
+    """An expression over other figures."""
+
+    kind: Literal["derived"] = Field(description="Says which shape this is")
+    expression: str = Field(
+        min_length=1,
+        max_length=500,
+        description="Numbers, names of inputs, + - * / ( ), abs, min, max",
+        examples=["(revenue - spend) / spend"],
+    )
+    inputs: dict[Annotated[str, Field(pattern=r"^[A-Za-z_]\w{0,63}$")], Input] = Field(
+        min_length=1, max_length=MAX_INPUTS, description="What the names stand for"
+    )
+
+
+_PLURAL_KINDS = (
+    "state", "duration", "time_in_state", "conversion", "cumulative", "ratio", "derived",
+)  # fmt: skip
+
+
 def _part_kind(value: Any) -> str:
     kind = getattr(value, "kind", None) or (value.get("kind") if isinstance(value, dict) else None)
     if kind is None:
         return "metric"
-    return str(kind) if kind in ("state", "duration", "ratio") else "simple"
+    return str(kind) if kind in _PLURAL_KINDS else "simple"
 
 
 Part = Annotated[
     Annotated[Simple, Tag("simple")]
     | Annotated[State, Tag("state")]
     | Annotated[Duration, Tag("duration")]
+    | Annotated[TimeInState, Tag("time_in_state")]
+    | Annotated[Conversion, Tag("conversion")]
+    | Annotated[Cumulative, Tag("cumulative")]
     | Annotated[MetricRef, Tag("metric")],
     Discriminator(_part_kind),
 ]
-
-
-class Ratio(_Closed):
-    """One figure over another, pooled over the period."""
-
-    kind: Literal["ratio"]
-    numerator: Part = Field(description="Above the line")
-    denominator: Part = Field(description="Below the line")
-
-
 Definition = Annotated[
     Annotated[Simple, Tag("simple")]
     | Annotated[State, Tag("state")]
     | Annotated[Duration, Tag("duration")]
-    | Annotated[Ratio, Tag("ratio")],
+    | Annotated[TimeInState, Tag("time_in_state")]
+    | Annotated[Conversion, Tag("conversion")]
+    | Annotated[Cumulative, Tag("cumulative")]
+    | Annotated[Ratio, Tag("ratio")]
+    | Annotated[Derived, Tag("derived")],
     Discriminator(_part_kind),
 ]
-Leaf = Simple | State | Duration
+for _model in (Cumulative, Ratio, InlineInput, Derived):
+    _model.model_rebuild()
+# What is folded from events; everything else is made of such.
+Leaf = Simple | State | Duration | TimeInState | Conversion
+Node = Leaf | Cumulative | Ratio | Derived | MetricRef
 
 
-def parts_of(definition: Definition) -> list[tuple[str, Leaf | MetricRef]]:
-    """The parts of a definition with their JSON pointers."""
-    if isinstance(definition, Ratio):
-        return [("/numerator", definition.numerator), ("/denominator", definition.denominator)]
-    return [("", definition)]
+def children_of(node: Node) -> list[tuple[str, Node]]:
+    """What a definition is made of, with JSON pointers; nothing for a leaf or a reference."""
+    match node:
+        case Ratio():
+            return [("/numerator", node.numerator), ("/denominator", node.denominator)]
+        case Cumulative():
+            return [("/of", node.of)]
+        case Derived():
+            return [
+                (f"/inputs/{name}", MetricRef(metric=given.metric))
+                if isinstance(given, MetricInput)
+                else (f"/inputs/{name}/definition", given.definition)
+                for name, given in node.inputs.items()
+            ]
+        case _:
+            return []
+
+
+def walk(node: Node, pointer: str = "") -> Iterator[tuple[str, Leaf | MetricRef]]:
+    """The leaves and references that a definition is made of in the end, with JSON pointers."""
+    if isinstance(node, Simple | State | Duration | TimeInState | Conversion | MetricRef):
+        yield pointer, node
+    for place, child in children_of(node):
+        yield from walk(child, pointer + place)
+
+
+def steps_of(leaf: Leaf) -> list[tuple[str, Step]]:
+    """The two steps of a leaf that has such, with their JSON pointers."""
+    match leaf:
+        case Duration() | Conversion():
+            return [("/from", leaf.from_), ("/to", leaf.to)]
+        case TimeInState():
+            done = [("/done", leaf.done)] if leaf.done else []
+            return [("/enter", leaf.enter), ("/leave", leaf.leave), *done]
+        case _:
+            return []
+
+
+def filters_of(leaf: Leaf) -> list[tuple[str, Filter | None]]:
+    """The filters of a leaf, with their JSON pointers."""
+    if isinstance(leaf, Simple | State):
+        return [("/where", leaf.where)]
+    return [(f"{pointer}/where", step.where) for pointer, step in steps_of(leaf)]
+
+
+def own_events(leaf: Leaf) -> list[str]:
+    """The event types that a leaf folds."""
+    if isinstance(leaf, Simple):
+        return [*leaf.events, *leaf.undone_by]
+    if isinstance(leaf, State):
+        return list(leaf.events)
+    return [name for _, step in steps_of(leaf) for name in step.events]
 
 
 def events_of(leaf: Leaf) -> list[str]:
-    """The event types that a leaf reads."""
-    match leaf:
-        case Simple():
-            return [*leaf.events, *leaf.undone_by]
-        case State():
-            return list(leaf.events)
-        case Duration():
-            return [*leaf.from_.events, *leaf.to.events]
+    """The event types that a leaf reads, those of its filters included."""
+    related = [f for _, where in filters_of(leaf) for f in related_in(where)]
+    return [*own_events(leaf), *(name for f in related for name in step_of(f).events)]
 
 
 def summands(field: str) -> list[str]:
     return [part.strip() for part in field.split("+")]
-
-
-def faults_in(
-    definition: Definition,
-    types: Mapping[str, EventType],
-    metrics: Mapping[str, Definition],
-    dimensions: list[str],
-) -> Iterator[Fault]:
-    """What can't work: unknown event types and metrics, sums of fields that are no numbers."""
-    for pointer, part in parts_of(definition):
-        if isinstance(part, MetricRef):
-            yield from _reference_faults(pointer, part, metrics)
-            continue
-        for where, name in _named_events(part):
-            if name not in types:
-                detail = f"{name!r} is no known event type.{did_you_mean(name, types)}"
-                yield Fault(f"/definition{pointer}{where}", detail, "unknown_event_type")
-        yield from _field_faults(pointer, part, types)
-    for index, name in enumerate(dimensions):
-        if not re.fullmatch(r"[$A-Za-z_][\w.]*", name):
-            yield Fault(f"/dimensions/{index}", f"{name!r} is no field name.", "dimension")
-
-
-def _reference_faults(
-    pointer: str, part: MetricRef, metrics: Mapping[str, Definition]
-) -> Iterator[Fault]:
-    if part.metric not in metrics:
-        detail = f"There is no metric {part.metric!r}.{did_you_mean(part.metric, metrics)}"
-        yield Fault(f"/definition{pointer}/metric", detail, "unknown_metric")
-    elif isinstance(metrics[part.metric], Ratio):
-        detail = f"{part.metric!r} is a ratio; a part is a count, sum, state or duration."
-        yield Fault(f"/definition{pointer}/metric", detail, "ratio_as_part")
-
-
-def _named_events(leaf: Leaf) -> Iterator[tuple[str, str]]:
-    match leaf:
-        case Simple():
-            yield from ((f"/events/{i}", n) for i, n in enumerate(leaf.events))
-            yield from ((f"/undone_by/{i}", n) for i, n in enumerate(leaf.undone_by))
-        case State():
-            yield from ((f"/events/{i}", n) for i, n in enumerate(leaf.events))
-        case Duration():
-            yield from ((f"/from/events/{i}", n) for i, n in enumerate(leaf.from_.events))
-            yield from ((f"/to/events/{i}", n) for i, n in enumerate(leaf.to.events))
-
-
-def _field_faults(pointer: str, leaf: Leaf, types: Mapping[str, EventType]) -> Iterator[Fault]:
-    if isinstance(leaf, Duration):
-        return
-    kinds = [types[name] for name in leaf.events if name in types]
-    numeric = isinstance(leaf, State) or leaf.kind not in ("distinct", "latest")
-    for name in summands(leaf.field) if leaf.field else []:
-        declared = [k.fields[name] for k in kinds if name in k.fields]
-        if any(d.personal for d in declared):
-            detail = f"{name!r} is personal and can't be counted, summed or grouped."
-            yield Fault(f"/definition{pointer}/field", detail, "personal_field")
-        elif numeric and any(d.kind not in ("number", "integer") for d in declared):
-            detail = f"{name!r} is no number in {kinds[0].name}."
-            yield Fault(f"/definition{pointer}/field", detail, "not_a_number")
-    for name in fields_of(leaf.where):
-        if any(name in k.fields and k.fields[name].personal for k in kinds):
-            detail = f"{name!r} is personal and can't be filtered by."
-            yield Fault(f"/definition{pointer}/where", detail, "personal_field")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime, time
 from typing import Any, Literal
 
 from pydantic import Field
 
-from shared.events import Payload, event
+from shared.events import Payload, event, upcast
 
 
 @event("metric.defined")
@@ -39,8 +39,8 @@ class MetricRetired(Payload):
 
 
 @event("calendar.set")
-class CalendarSet(Payload):
-    """How the organisation counts its days from now on."""
+class CalendarSetFirst(Payload):
+    """How calendars were set before fiscal weeks, business hours and recorded offsets."""
 
     version: int
     zone: str
@@ -49,6 +49,37 @@ class CalendarSet(Payload):
     fiscal_name: Literal["end", "start"]
     currency: str
     reason: str
+
+
+@event("calendar.set", schema=2)
+class CalendarSet(CalendarSetFirst):
+    """How the organisation counts its days from now on.
+
+    `transitions` are the zone's offsets at that time as (UTC second, seconds east), so that a newer
+    zone database changes no figure; None where the calendar was set before they were recorded.
+    """
+
+    fiscal_weeks: Literal["4-4-5", "4-5-4", "5-4-4"] | None
+    fiscal_begins: Literal["nearest", "on_or_before"]
+    business_days: list[int]
+    business_opens: time
+    business_closes: time
+    holidays: list[date]
+    transitions: list[tuple[int, int]] | None
+
+
+@upcast("calendar.set", schema=1)
+def _with_business_hours(data: dict[str, Any]) -> dict[str, Any]:
+    return {
+        **data,
+        "fiscal_weeks": None,
+        "fiscal_begins": "nearest",
+        "business_days": [1, 2, 3, 4, 5],
+        "business_opens": "09:00:00",
+        "business_closes": "17:00:00",
+        "holidays": [],
+        "transitions": None,
+    }
 
 
 @event("source.described")
@@ -89,6 +120,84 @@ class Retracted(Payload):
     starts_at: datetime | None = None
     ends_at: datetime | None = None
     reason: str
+
+
+@event("backfill.opened")
+class BackfillOpened(Payload):
+    """History is about to be loaded; its events count once the backfill is closed."""
+
+    backfill_id: str
+    name: str
+    reason: str
+
+
+@event("backfill.closed")
+class BackfillClosed(Payload):
+    """From here on the events of the backfill count."""
+
+    backfill_id: str
+    reason: str
+
+
+@event("backfill.dropped")
+class BackfillDropped(Payload):
+    """The events of the backfill never count."""
+
+    backfill_id: str
+    reason: str
+
+
+@event("backfill.reverted")
+class BackfillReverted(Payload):
+    """From here on the events of the backfill count no longer."""
+
+    backfill_id: str
+    reason: str
+
+
+@event("source.cut_over")
+class SourceCutOver(Payload):
+    """From a day on, one source's facts count instead of another's; for some types, or all."""
+
+    old_source: str
+    new_source: str
+    on: date
+    events: list[str]
+    reason: str
+
+
+@event("source.cut_over_lifted")
+class SourceCutOverLifted(Payload):
+    """Both sources' facts count again."""
+
+    old_source: str
+    new_source: str
+    reason: str
+
+
+@event("basis.named")
+class BasisNamed(Payload):
+    """A state of the ledger is given a name; `closes` is the period that it closes."""
+
+    name: str
+    basis: str
+    known_at: datetime
+    closes: str | None
+    reason: str
+
+
+@event("metric.restated")
+class MetricRestated(Payload):
+    """A figure that someone holds (a closed period, a baseline) is another by now."""
+
+    holder: str
+    metric: str
+    period: str
+    held_basis: str
+    held: float | None
+    now_basis: str
+    now: float | None
+    reason: str | None
 
 
 @event("baseline.frozen")

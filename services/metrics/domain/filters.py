@@ -1,4 +1,4 @@
-"""FILTER of the definition grammar: which events count, by their fields."""
+"""FILTER of the definition grammar: which events count, by their fields and by other events."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from pydantic import (
     model_validator,
 )
 
+from services.metrics.domain.windows import WindowText
+
 MAX_FILTER_DEPTH = 10
 Predicate = Callable[[Mapping[str, Any]], bool]
 Operator = Literal["eq", "ne", "in", "gt", "gte", "lt", "lte", "exists", "contains"]
@@ -23,6 +25,13 @@ Operator = Literal["eq", "ne", "in", "gt", "gte", "lt", "lte", "exists", "contai
 
 class _Closed(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+EventNames = Annotated[
+    list[Annotated[str, Field(max_length=200)]],
+    Field(min_length=1, max_length=20, description="Types of the events that count"),
+]
+FieldName = Annotated[str, Field(max_length=200, pattern=r"^[$A-Za-z_][\w.]*$")]
 
 
 class FieldFilter(_Closed):
@@ -72,13 +81,60 @@ class NotFilter(_Closed):
     )
 
 
+class Step(_Closed):
+    """Events that begin, end or accompany something."""
+
+    events: EventNames
+    where: Filter | None = Field(None, description="Which of the events count")
+
+
+class JoinFields(_Closed):
+    """Join two events by a field of each, instead of by subject."""
+
+    from_: FieldName = Field(alias="from", description="Field of the first event")
+    to: FieldName = Field(description="Field of the second event")
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, populate_by_name=True, serialize_by_alias=True
+    )
+
+
+By = Annotated[
+    FieldName | JoinFields,
+    Field(description="`subject`, a field that both events have, or a field of each"),
+]
+
+
+class HadFilter(_Closed):
+    """True when another event came before: of the same subject, or with the same field."""
+
+    had: Step = Field(description="The other event")
+    by: By = Field("subject")
+    before: Literal["event", "period"] = Field(
+        "event", description="Before the event itself, or before its period begins"
+    )
+    within: WindowText | None = Field(None, description="At most this long before")
+
+
+class ThenFilter(_Closed):
+    """True when another event comes after; provisional while its window is open."""
+
+    then: Step = Field(description="The other event")
+    by: By = Field("subject")
+    within: WindowText | None = Field(None, description="At most this long after")
+
+
+RelatedFilter = HadFilter | ThenFilter
+_KINDS = {
+    "AllFilter": "all", "AnyFilter": "any", "NotFilter": "not", "HadFilter": "had",
+    "ThenFilter": "then",
+}  # fmt: skip
+
+
 def _kind(value: Any) -> str:
     if isinstance(value, BaseModel):
-        return {"AllFilter": "all", "AnyFilter": "any", "NotFilter": "not"}.get(
-            type(value).__name__, "field"
-        )
+        return _KINDS.get(type(value).__name__, "field")
     if isinstance(value, dict):
-        for name in ("all", "any", "not"):
+        for name in _KINDS.values():
             if name in value:
                 return name
     return "field"
@@ -88,15 +144,24 @@ Filter = Annotated[
     Annotated[FieldFilter, Tag("field")]
     | Annotated[AllFilter, Tag("all")]
     | Annotated[AnyFilter, Tag("any")]
-    | Annotated[NotFilter, Tag("not")],
+    | Annotated[NotFilter, Tag("not")]
+    | Annotated[HadFilter, Tag("had")]
+    | Annotated[ThenFilter, Tag("then")],
     Discriminator(_kind),
 ]
-for _model in (AllFilter, AnyFilter, NotFilter):
+for _model in (AllFilter, AnyFilter, NotFilter, Step, HadFilter, ThenFilter):
     _model.model_rebuild()
 
 
+def join_fields(by: str | JoinFields) -> tuple[str, str]:
+    """The fields of the first and of the second event that must be equal."""
+    if isinstance(by, JoinFields):
+        return by.from_, by.to
+    return ("$subject", "$subject") if by == "subject" else (by, by)
+
+
 def fields_of(where: Filter | None) -> set[str]:
-    """The fields that a filter looks at."""
+    """The fields of the event itself that a filter looks at."""
     match where:
         case None:
             return set()
@@ -106,24 +171,51 @@ def fields_of(where: Filter | None) -> set[str]:
             return set().union(*(fields_of(part) for part in parts))
         case NotFilter(not_=part):
             return fields_of(part)
+        case HadFilter(by=by) | ThenFilter(by=by):
+            return {join_fields(by)[0]}
 
 
-def compile_filter(where: Filter | None) -> Predicate:
-    """A function that says whether a row of fields passes."""
+def related_in(where: Filter | None) -> list[RelatedFilter]:
+    """The parts of a filter that look at other events."""
+    match where:
+        case None | FieldFilter():
+            return []
+        case AllFilter(all=parts) | AnyFilter(any=parts):
+            return [found for part in parts for found in related_in(part)]
+        case NotFilter(not_=part):
+            return related_in(part)
+        case HadFilter(had=step) | ThenFilter(then=step):
+            return [where, *related_in(step.where)]
+
+
+def step_of(related: RelatedFilter) -> Step:
+    return related.had if isinstance(related, HadFilter) else related.then
+
+
+def compile_filter(
+    where: Filter | None, related: Callable[[RelatedFilter], Predicate] | None = None
+) -> Predicate:
+    """A function that says whether a row of fields passes.
+
+    `related` compiles the parts that look at other events; without it a filter has none.
+    """
     match where:
         case None:
             return lambda row: True
         case FieldFilter():
             return _compare(where)
         case AllFilter(all=parts):
-            inner = [compile_filter(part) for part in parts]
+            inner = [compile_filter(part, related) for part in parts]
             return lambda row: all(p(row) for p in inner)
         case AnyFilter(any=parts):
-            inner = [compile_filter(part) for part in parts]
+            inner = [compile_filter(part, related) for part in parts]
             return lambda row: any(p(row) for p in inner)
         case NotFilter(not_=part):
-            negated = compile_filter(part)
+            negated = compile_filter(part, related)
             return lambda row: not negated(row)
+        case HadFilter() | ThenFilter():
+            assert related is not None, "filters without a ledger are refused `had` and `then`"
+            return related(where)
 
 
 def lookup(row: Mapping[str, Any], name: str) -> Any:

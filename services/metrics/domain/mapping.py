@@ -10,12 +10,12 @@ from decimal import Decimal, InvalidOperation
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 
-from services.metrics.domain.filters import Filter, compile_filter, lookup
+from services.metrics.domain.filters import Filter, compile_filter, lookup, related_in
 from shared.clock import EPOCH, format_instant
 from shared.errors import Fault
-from shared.periods import known_zone
+from shared.zones import known_zone
 
 _PLACEHOLDER = re.compile(r"\{([^{}]+)\}")
 Template = Annotated[str, Field(min_length=1, max_length=500)]
@@ -57,11 +57,20 @@ class ValueFrom(_Closed):
     case: Literal["lower", "upper"] | None = Field(None, description="Change the case")
 
 
+def _of_one_row(where: Filter) -> Filter:
+    if related_in(where):
+        raise ValueError("a row is looked at alone; `had` and `then` belong to metrics")
+    return where
+
+
+RowFilter = Annotated[Filter, AfterValidator(_of_one_row)]
+
+
 class EventFrom(_Closed):
     """One event that a row may give."""
 
     type: str = Field(description="Event type to make", max_length=200)
-    when: Filter | None = Field(None, description="Which rows give it; default: all")
+    when: RowFilter | None = Field(None, description="Which rows give it; default: all")
     id: Template = Field(description="Identity of the fact, such as `{opportunity_id}/closed`")
     subject: Template | None = Field(None, description="What it is about")
     sequence: Template | None = Field(None, description="Version of the fact")
@@ -83,7 +92,7 @@ class LookupFrom(_Closed):
 class Rows(_Closed):
     """Which rows are read at all."""
 
-    skip_when: Filter | None = Field(None, description="Rows to leave out")
+    skip_when: RowFilter | None = Field(None, description="Rows to leave out")
 
 
 class Mapping(_Closed):

@@ -4,21 +4,39 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any, Literal
 
 from pydantic import Field
 from sqlalchemy import select
 
-from services.metrics.domain.definition import Duration, Ratio, Simple
+from services.metrics.domain.definition import (
+    Conversion,
+    Derived,
+    Duration,
+    Node,
+    Ratio,
+    Simple,
+    State,
+    TimeInState,
+)
 from services.metrics.domain.facts import BaselineFrozen
 from services.metrics.domain.filters import Filter
 from services.metrics.queries.definitions import calendar, metric
-from services.metrics.queries.figures import Span, no_such_period, periods_of, question
+from services.metrics.queries.figures import (
+    Span,
+    no_such_period,
+    periods_of,
+    question,
+    reading,
+)
 from services.metrics.replay.answer import Value
-from services.metrics.replay.fold import fold, quantile
-from services.metrics.replay.frame import Figure, Frame, grouping
-from services.metrics.replay.plan import Folded, Question, compute, word
+from services.metrics.replay.frame import Figure
+from services.metrics.replay.lens import quantile
+from services.metrics.replay.plan import Computed, compute
+from services.metrics.replay.tree import resolved
+from services.metrics.replay.wording import word
 from services.metrics.tables import baselines
 from shared.errors import NOT_FOUND
 from shared.ledger import View
@@ -31,7 +49,7 @@ from shared.web.wire import Known, PeriodName, Wire
 LIMIT_FACTOR = Fraction(26586808, 10_000_000)
 MIN_LIMIT_PERIODS = 4
 Method = Literal["pooled", "mean_of_periods", "median_of_periods"]
-State = Literal["established", "insufficient", "unmeasurable"]
+BaselineState = Literal["established", "insufficient", "unmeasurable"]
 Cause = Literal["not_thought_of", "no_instrument", "source_silent", "no_history"]
 _MENDS = {
     "no_instrument": "No source has ever sent events of the metric's types. Connect one, or upload "
@@ -72,7 +90,7 @@ class BaselineFigure(Known):
     n: int = Field(ge=0, description="Events (of the denominator, for a ratio)")
     spread: float | None = Field(description="Mean moving range between neighbouring periods")
     limits: Limits | None = Field(description="Natural limits; null below 4 periods with values")
-    state: State = Field(description="Whether it can be built on")
+    state: BaselineState = Field(description="Whether it can be built on")
     cause: Cause | None = Field(description="Why it can't be measured")
     mend: str | None = Field(description="What would make it measurable")
     values: list[Value] = Field(description="Each period's own value with its proof")
@@ -105,17 +123,16 @@ def baseline(
     version: int | None = None,
 ) -> BaselineFigure:
     """A metric's figure over periods as known at the view."""
-    found = metric(view, key, version)
-    asked = question(view, found, list(periods), calendar(view), where=where)
-    folded = compute(view, asked)
-    figures = folded.figures[()]
-    values = word(view, folded)
+    found, known_now = metric(view, key, version), reading(view)
+    asked = question(view, found, list(periods), where=where)
+    computed = compute(known_now, asked)
+    figures = computed.groups[()]
+    values = word(computed)
     # What the answer itself calls null enters nothing.
     worded = [f for f, v in zip(figures, values, strict=True) if v.value is not None]
-    whole = _whole(folded, worded, method)
-    measured = [f.value for f, v in zip(figures, values, strict=True) if v.value is not None]
-    present = [f for f in measured if f is not None]
-    cause = _cause(folded, values) if whole.value is None or not present else None
+    whole = _whole(computed, worded, method)
+    present = [f.value for f in worded if f.value is not None]
+    cause = _cause(computed, values) if whole.value is None or not present else None
     known_value = None if cause else whole.value
     return BaselineFigure(
         known_at=view.known_at,
@@ -146,16 +163,18 @@ def baseline(
     )
 
 
-def _whole(folded: Folded, figures: Sequence[Figure], method: Method) -> Figure:
+def _whole(computed: Computed, figures: Sequence[Figure], method: Method) -> Figure:
     present = [f.value for f in figures if f.value is not None]
     total = Figure(n=sum(f.n for f in figures))
-    if method == "pooled" and _is_quotient(folded.question):
+    node = resolved(computed.question.definition, computed.question.references)
+    if method == "pooled" and _is_quotient(node):
         total.numerator = sum((f.numerator or Fraction(0) for f in figures), Fraction(0))
         total.denominator = sum((f.denominator or Fraction(0) for f in figures), Fraction(0))
         if total.denominator:
             total.value = total.numerator / total.denominator
-    elif method == "pooled" and _is_order_statistic(folded.question):
-        total.value = _pooled_order_statistic(folded)
+    elif method == "pooled" and _is_one_sample(node):
+        merged = replace(computed.question, merged=True)
+        total.value = compute(computed.reading, merged).groups[()][0].value
     elif present:
         total.value = (
             quantile(present, Fraction(1, 2))
@@ -165,38 +184,33 @@ def _whole(folded: Folded, figures: Sequence[Figure], method: Method) -> Figure:
     return total
 
 
-def _is_quotient(asked: Question) -> bool:
-    definition = asked.definition
-    if isinstance(definition, Duration):
-        return definition.statistic == "average"
-    if isinstance(definition, Ratio):
-        return True
-    return definition.kind == "average" or getattr(definition, "statistic", "") == "average"
+def _is_quotient(node: Node) -> bool:
+    match node:
+        case Ratio() | Simple(kind="average") | State(statistic="average"):
+            return True
+        case Duration(statistic=statistic):
+            return statistic == "average"
+        case TimeInState(statistic=statistic):
+            return statistic in ("average", "share_of_total")
+        case Conversion(as_=shape):
+            return shape == "rate"
+        case _:
+            return False
 
 
-def _is_order_statistic(asked: Question) -> bool:
-    definition = asked.definition
-    return isinstance(definition, Duration) or (
-        isinstance(definition, Simple) and definition.kind == "percentile"
-    )
+def _is_one_sample(node: Node) -> bool:
+    """Whether the events of all periods are taken together: order statistics and expressions."""
+    match node:
+        case Duration() | Simple(kind="percentile") | TimeInState(statistic="median"):
+            return True
+        case Derived():
+            return True
+        case _:
+            return False
 
 
-class _Merged(Frame):
-    """Several periods taken as one."""
-
-    def index_of(self, row: Any) -> int | None:
-        return None if super().index_of(row) is None else 0
-
-
-def _pooled_order_statistic(folded: Folded) -> Fraction | None:
-    asked = folded.question
-    frame = _Merged(folded.frame.periods, folded.frame.calendar)
-    found = fold(asked.leaves()[0], folded.rows, frame, grouping(()), asked.where)
-    return found[()][0].value if () in found else None
-
-
-def _cause(folded: Folded, values: Sequence[Value]) -> Cause:
-    since = folded.since
+def _cause(computed: Computed, values: Sequence[Value]) -> Cause:
+    since = computed.since
     if since.first_day is None:
         return "no_history" if since.answered_from else "no_instrument"
     if values[-1].end <= since.first_day:

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from pydantic import TypeAdapter
 from sqlalchemy import select
 
-from services.metrics.domain.definition import Definition, Leaf, MetricRef, Ratio, parts_of
+from services.metrics.domain.business import BusinessHours
+from services.metrics.domain.definition import Definition, MetricRef, Node, walk
 from services.metrics.domain.facts import CalendarSet, MetricDefined, SourceDescribed
 from services.metrics.domain.types import CANONICAL, EventType, event_type
+from services.metrics.replay.tree import Named
 from services.metrics.tables import calendars, event_types, metric_versions, sources
+from shared.chain import parse_json
 from shared.errors import NOT_FOUND, problem
 from shared.ids import did_you_mean
 from shared.ledger import View
 from shared.ledger.projecting import known
+from shared.ledger.tables import events
 from shared.periods import Calendar
 
 UNKNOWN_METRIC = problem(
@@ -23,6 +28,8 @@ UNKNOWN_METRIC = problem(
     "No metric with this key was defined for your organisation.",
     "Use a key that GET /v1/metrics lists; the detail names the nearest ones.",
 )  # fmt: skip
+# A field that none of so many events carries is taken for a slip of the pen.
+SAMPLED_EVENTS = 500
 DEFINITION: TypeAdapter[Definition] = TypeAdapter(Definition)
 
 
@@ -37,9 +44,15 @@ class Metric:
 
 
 def _metric(row: object, *, defined_later: bool = False) -> Metric:
-    body = MetricDefined.model_validate_json(row.body)  # type: ignore[attr-defined]
-    definition = DEFINITION.validate_python(body.definition)
+    body, definition = _definition(row.body)  # type: ignore[attr-defined]
     return Metric(body, definition, bool(row.retired), defined_later)  # type: ignore[attr-defined]
+
+
+@lru_cache(maxsize=1_000)
+def _definition(body: str) -> tuple[MetricDefined, Definition]:
+    """A stored definition; bodies never change, so that each is read once."""
+    payload = MetricDefined.model_validate_json(body)
+    return payload, DEFINITION.validate_python(payload.definition)
 
 
 def metric(view: View, key: str, version: int | None = None) -> Metric:
@@ -108,25 +121,43 @@ def metric_keys(view: View) -> list[str]:
     return list(rows.scalars())
 
 
-def references(view: View, definition: Definition) -> dict[str, Leaf]:
-    """The definitions of the metrics that a definition names as parts."""
-    found: dict[str, Leaf] = {}
-    for _, part in parts_of(definition):
-        if isinstance(part, MetricRef):
-            named = metric(view, part.metric).definition
-            assert not isinstance(named, Ratio), "a ratio is refused as a part when it is saved"
-            found[part.metric] = named
+def sent_fields(view: View, names: frozenset[str]) -> frozenset[str]:
+    """The fields that the last events of some types carried, whether declared or not."""
+    rows = view.connection.execute(
+        select(events.c.data)
+        .where(
+            events.c.tenant_id == view.tenant_id,
+            events.c.name.in_(sorted(names)),
+            events.c.position <= view.position,
+        )
+        .order_by(events.c.position.desc())
+        .limit(SAMPLED_EVENTS)
+    ).scalars()
+    return frozenset(field for data in rows for field in parse_json(data))
+
+
+def references(view: View, definition: Node) -> dict[str, Named]:
+    """The metrics that a definition is made of in the end, by key."""
+    found: dict[str, Named] = {}
+    waiting = [definition]
+    while waiting:
+        for _, part in walk(waiting.pop()):
+            if isinstance(part, MetricRef) and part.metric not in found:
+                named = metric(view, part.metric)
+                body = named.body
+                found[part.metric] = Named(body.key, body.version, body.unit, named.definition)
+                waiting.append(named.definition)
     return found
 
 
-def definitions(view: View) -> Mapping[str, Definition]:
-    """Every metric's definition as known at the view."""
+def definitions(view: View) -> Mapping[str, Metric]:
+    """Every metric as known at the view, by key."""
     rows = view.connection.execute(
         select(metric_versions).where(
             metric_versions.c.tenant_id == view.tenant_id, known(metric_versions, view.position)
         )
     )
-    return {row.key: _metric(row).definition for row in rows}
+    return {row.key: _metric(row) for row in rows}
 
 
 def types(view: View) -> dict[str, EventType]:
@@ -147,17 +178,37 @@ def calendar_set(view: View) -> CalendarSet | None:
             calendars.c.tenant_id == view.tenant_id, known(calendars, view.position)
         )
     ).scalar()
-    return None if body is None else CalendarSet.model_validate_json(body)
+    return None if body is None else _calendar(body)
+
+
+@lru_cache(maxsize=256)
+def _calendar(body: str) -> CalendarSet:
+    return CalendarSet.model_validate_json(body)
 
 
 def calendar(view: View) -> Calendar:
     """How the organisation counts its days; UTC, Mondays and January until it says otherwise."""
     found = calendar_set(view)
-    if found is None:
-        return Calendar()
+    return Calendar() if found is None else calendar_from(found)
+
+
+def calendar_from(found: CalendarSet) -> Calendar:
+    transitions = tuple(found.transitions) if found.transitions else None
     return Calendar(
-        found.zone, found.week_start, found.fiscal_start_month, found.fiscal_name, found.currency
-    )
+        found.zone, found.week_start, found.fiscal_start_month, found.fiscal_name, found.currency,
+        found.fiscal_weeks, found.fiscal_begins, transitions,
+    )  # fmt: skip
+
+
+def business_hours(view: View) -> BusinessHours:
+    """The organisation's working hours; Monday to Friday, 9 to 17, until it says otherwise."""
+    found = calendar_set(view)
+    if found is None:
+        return BusinessHours()
+    return BusinessHours(
+        tuple(found.business_days), found.business_opens, found.business_closes,
+        frozenset(found.holidays),
+    )  # fmt: skip
 
 
 def source(view: View, key: str) -> tuple[SourceDescribed, int]:

@@ -6,17 +6,26 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
 
 from sqlalchemy import select
 
 from services.metrics.domain.filters import Filter
-from services.metrics.queries.definitions import Metric, calendar, metric, references
+from services.metrics.queries.backfills import superseded_by
+from services.metrics.queries.definitions import (
+    Metric,
+    business_hours,
+    calendar,
+    metric,
+    references,
+)
 from services.metrics.replay.answer import Replay
-from services.metrics.replay.frame import Frame
-from services.metrics.replay.plan import MAX_GROUPS, Question, compute, word
-from services.metrics.replay.raw import counting, within
-from shared.clock import from_micros
+from services.metrics.replay.cells import Cells
+from services.metrics.replay.knowledge import Knowledge
+from services.metrics.replay.plan import MAX_GROUPS, Question, compute, rows_behind
+from services.metrics.replay.raw import Reading
+from services.metrics.replay.tree import adds_up
+from services.metrics.replay.wording import word
+from shared.clock import to_micros
 from shared.errors import Fault, Refusal, invalid, problem
 from shared.events import Event
 from shared.ids import did_you_mean
@@ -72,23 +81,40 @@ def periods_of(span: Span, days: Calendar) -> list[Period]:
     return found
 
 
+def reading(
+    view: View,
+    *,
+    knowledge: Knowledge | None = None,
+    days: Calendar | None = None,
+    shown: str | None = None,
+) -> Reading:
+    """What is known at a view; `shown` is an open backfill whose effect is looked at."""
+    return Reading(
+        view,
+        knowledge or Knowledge.at(view.position),
+        days or calendar(view),
+        business_hours(view),
+        shown,
+        superseded_by(view, shown) if shown else frozenset(),
+    )
+
+
 def question(
     view: View,
     found: Metric,
     periods: Sequence[Period],
-    days: Calendar,
     *,
     group_by: Sequence[str] = (),
     where: Filter | None = None,
     max_groups: int = MAX_GROUPS,
 ) -> Question:
     """A metric's definition with the periods and groups asked for."""
+    dimensions = found.body.dimensions
     for name in group_by:
-        if found.body.dimensions and name not in found.body.dimensions:
+        if dimensions and name not in dimensions:
             detail = f"{name!r} is no dimension of {found.body.key!r}."
-            near = did_you_mean(name, found.body.dimensions)
+            near = did_you_mean(name, dimensions)
             raise invalid("query:group_by", detail + near, "unknown_dimension")
-    cadence = found.body.guidelines.get("cadence")
     return Question(
         metric=found.body.key,
         version=found.body.version,
@@ -96,73 +122,75 @@ def question(
         definition=found.definition,
         references=references(view, found.definition),
         periods=periods,
-        calendar=days,
         settles_after=found.body.settles_after,
-        cadence=cadence,
+        cadence=found.body.guidelines.get("cadence"),
+        dimensions=dimensions,
         group_by=group_by,
         where=where,
         max_groups=max_groups,
     )
 
 
-def replay(
-    view: View,
-    key: str,
-    span: Span,
-    *,
-    version: int | None = None,
-    group_by: Sequence[str] = (),
-    where: Filter | None = None,
-    max_groups: int = MAX_GROUPS,
-) -> Replay:
-    """The values of a metric as known at the view."""
-    found = metric(view, key, version)
-    days = calendar(view)
-    asked = question(
-        view, found, periods_of(span, days), days,
-        group_by=group_by, where=where, max_groups=max_groups,
+@dataclass(frozen=True)
+class Asked:
+    """What is asked of one metric, besides which one it is."""
+
+    span: Span
+    version: int | None = None
+    group_by: Sequence[str] = ()
+    where: Filter | None = None
+    max_groups: int = MAX_GROUPS
+
+
+def replay(known: Reading, key: str, asked: Asked, cells: Cells | None = None) -> Replay:
+    """The values of a metric as known at a reading."""
+    found = metric(known.view, key, asked.version)
+    return answer(known, found, asked, cells)
+
+
+def answer(known: Reading, found: Metric, asked: Asked, cells: Cells | None = None) -> Replay:
+    """The values of a definition, saved or not, as known at a reading."""
+    periods = periods_of(asked.span, known.calendar)
+    full = question(
+        known.view, found, periods,
+        group_by=asked.group_by, where=asked.where, max_groups=asked.max_groups,
     )  # fmt: skip
-    return answer(view, found, asked)
-
-
-def answer(view: View, found: Metric, asked: Question) -> Replay:
+    computed = compute(known, full, cells)
     return Replay(
-        known_at=view.known_at,
-        basis=view.basis.token,
-        open=view.open,
-        metric=asked.metric,
-        version=asked.version,
+        known_at=known.view.known_at,
+        basis=known.view.basis.token,
+        open=known.view.open,
+        metric=full.metric,
+        version=full.version,
         defined_later=found.defined_later,
-        unit=asked.unit,
-        values=word(view, compute(view, asked)),
+        unit=full.unit,
+        additive=adds_up(full.definition, full.references),
+        values=word(computed),
     )
 
 
 def events_behind(
-    view: View, key: str, period: str, after: tuple[int, int], limit: int
+    known: Reading, key: str, asked: Asked, after: tuple[int, int], limit: int
 ) -> list[Event]:
-    """The counting events of a metric's types in a period, in order of occurrence.
+    """The very events that a metric's figure is made of, in order of occurrence.
 
-    These are the events that its figure was made from, before `where`; `after` is the last one
-    of the page before (microseconds of occurrence, position).
+    For states these are the last events of the things that stand; for durations and conversions
+    the events that count. `after` is the last one of the page before (microseconds of occurrence,
+    position).
     """
-    found, days = metric(view, key), calendar(view)
-    periods = periods_of(Span([period]), days)
-    asked = question(view, found, periods, days)
-    frame = Frame(periods, days)
-    bounds = [(frame.starts[0], periods[0].start), (frame.ends[0], periods[0].end)]
-    conditions: list[Any] = [*counting(view), within(bounds[0], bounds[1])]
-    order = (events.c.occurred_at, events.c.position)
-    if after != (0, 0):
-        moment = from_micros(after[0])
-        conditions.append(
-            (events.c.occurred_at > moment)
-            | ((events.c.occurred_at == moment) & (events.c.position > after[1]))
+    found = metric(known.view, key, asked.version)
+    periods = periods_of(asked.span, known.calendar)
+    full = question(known.view, found, periods, where=asked.where)
+    rows = [
+        row
+        for row in rows_behind(known, full)
+        if after == (0, 0) or (to_micros(row.occurred_at), row.position) > after
+    ][:limit]
+    stored = known.view.connection.execute(
+        select(events).where(
+            events.c.tenant_id == known.view.tenant_id,
+            events.c.position.in_([row.position for row in rows]),
         )
-    rows = view.connection.execute(
-        select(events)
-        .where(*conditions, events.c.name.in_(sorted(asked.names())))
-        .order_by(*order)
-        .limit(limit)
     )
-    return [read_event(row._mapping) for row in rows]
+    by_position = {row.position: read_event(row._mapping) for row in stored}
+    return [by_position[row.position] for row in rows]

@@ -8,7 +8,8 @@ from pydantic import Field
 
 from shared.web.wire import InstantField, Known, PeriodName, Wire
 
-SEMANTICS = 1
+# 2: time zones by recorded offsets, first facts that count, windows by calendar days.
+SEMANTICS = 2
 
 
 class Coverage(Wire):
@@ -43,7 +44,7 @@ class Value(Wire):
     value: float | None = Field(description="15 significant digits; null with a reason")
     reason: str | None = Field(
         description="Why there is no value: no_events, zero_denominator, before_first_event, "
-        "not_yet_recorded, mixed_currencies",
+        "not_yet_recorded, mixed_currencies (and no rate), missing_rate",
         examples=[None],
     )
     answered_from: InstantField | None = Field(
@@ -59,6 +60,16 @@ class Value(Wire):
     proof: Proof
 
 
+class Overlap(Wire):
+    """Two sources that tell the same kind of fact over the same time."""
+
+    event: str = Field(description="Type of the facts")
+    sources: list[str] = Field(min_length=2, description="Who tells them")
+    start: date = Field(description="First day that more than one of them tells of")
+    end: date = Field(description="Day after the last")
+    mend: str = Field(description="What settles it")
+
+
 class Replay(Known):
     """A metric's figures as known at one basis."""
 
@@ -66,4 +77,7 @@ class Replay(Known):
     version: int = Field(ge=1, description="Version of the definition that was used")
     defined_later: bool = Field(description="True when no version was in force at `known_at` yet")
     unit: str = Field(description="Unit of the values", examples=["ratio"])
+    additive: bool = Field(
+        description="Whether the values of neighbouring periods add up to the value of both"
+    )
     values: list[Value] = Field(description="In order of period, then group")

@@ -3,61 +3,61 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
-from services.metrics.domain.definition import Duration, Leaf, Simple, State, summands
-from services.metrics.domain.filters import Filter, compile_filter, lookup
+from services.metrics.domain.definition import Conversion, Duration, Leaf, Simple, State
 from services.metrics.replay.frame import (
     DIGEST_MODULUS,
+    ROW,
+    UNTIL,
     Figure,
-    Figures,
-    Frame,
-    Group,
-    Grouping,
     Row,
-    shown,
     view_of,
 )
-from shared.clock import MICROSECOND
+from services.metrics.replay.lens import (
+    Buckets,
+    Lens,
+    Values,
+    converted,
+    counted,
+    mean,
+    number_reader,
+    quantile,
+    text_reader,
+    whole,
+)
+from services.metrics.replay.steps import fold_conversion, fold_duration, fold_time_in_state
+from shared.periods import ONE_DAY
 
 
-def fold(
-    leaf: Leaf, rows: Sequence[Row], frame: Frame, group_of: Grouping, where: Filter | None
-) -> Figures:
-    """The figures of a leaf, per group, one for each period; `rows` come in `Row.order`."""
+@dataclass(frozen=True)
+class Folded:
+    """The buckets of a leaf and how a figure is made of one."""
+
+    buckets: Buckets
+    make: Any
+
+
+def fold(leaf: Leaf, rows: Sequence[Row], lens: Lens) -> Folded:
+    """A leaf's rows by group and period; `rows` come in `Row.order`."""
     match leaf:
         case Simple():
-            return _fold_simple(leaf, rows, frame, group_of, where)
+            return Folded(_fold_simple(leaf, rows, lens), lambda b: _simple_figure(leaf, b))
         case State():
-            return _fold_state(leaf, rows, frame, group_of, where)
+            return Folded(_fold_state(leaf, rows, lens), lambda b: _state_figure(leaf, b))
         case Duration():
-            return _fold_duration(leaf, rows, frame, group_of, where)
+            return Folded(*fold_duration(leaf, rows, lens))
+        case Conversion():
+            return Folded(*fold_conversion(leaf, rows, lens))
+        case _:
+            return Folded(*fold_time_in_state(leaf, rows, lens))
 
 
-class _Buckets:
-    """Rows by group and period."""
-
-    def __init__(self, frame: Frame) -> None:
-        self._frame = frame
-        self._rows: dict[Group, list[list[tuple[Row, Any]]]] = {}
-
-    def add(self, group: Group, index: int, row: Row, value: Any) -> None:
-        if group not in self._rows:
-            self._rows[group] = [[] for _ in self._frame.periods]
-        self._rows[group][index].append((row, value))
-
-    def figures(self, make: Callable[[list[tuple[Row, Any]]], Figure]) -> Figures:
-        return {g: [make(bucket) for bucket in buckets] for g, buckets in self._rows.items()}
-
-
-def _fold_simple(
-    leaf: Simple, rows: Sequence[Row], frame: Frame, group_of: Grouping, where: Filter | None
-) -> Figures:
-    own, asked = compile_filter(leaf.where), compile_filter(where)
+def _fold_simple(leaf: Simple, rows: Sequence[Row], lens: Lens) -> Buckets:
+    own, asked, frame = lens.passes(leaf.where), lens.asked, lens.frame
     inside: Iterable[tuple[int, Row]]
     if leaf.kind == "latest" and leaf.carry_forward:
         inside = [
@@ -67,15 +67,19 @@ def _fold_simple(
         inside = [(i, r) for r in rows if (i := frame.index_of(r)) is not None]
     if leaf.per_subject == "last_in_period":
         inside = _last_of_each_subject(inside)
-    buckets, wanted = _Buckets(frame), set(leaf.events)
-    value_of = _value_reader(leaf.field, numeric=leaf.kind != "distinct")
+    buckets, wanted, numeric = Buckets(lens), set(leaf.events), leaf.kind != "distinct"
+    number = number_reader(leaf.field) if leaf.field and numeric else None
+    text = text_reader(leaf.field)
     for index, row in inside:
         fields = view_of(row)
-        if row.name in wanted and own(fields) and asked(fields):
-            value = 1 if leaf.kind == "count" else value_of(fields)
-            if value is not None:
-                buckets.add(group_of(fields), index, row, value)
-    return buckets.figures(lambda bucket: _simple_figure(leaf, bucket))
+        if row.name not in wanted or not own(fields) or not asked(fields):
+            continue
+        value: Any = 1 if leaf.kind == "count" else number(fields) if number else text(fields)
+        if value is not None:
+            if number:
+                value = converted(lens, value, fields, frame.day_of(row))
+            buckets.add(lens.group_of(fields), index, row, value)
+    return buckets
 
 
 def _last_of_each_subject(inside: Iterable[tuple[int, Row]]) -> list[tuple[int, Row]]:
@@ -87,36 +91,20 @@ def _last_of_each_subject(inside: Iterable[tuple[int, Row]]) -> list[tuple[int, 
     return [(index, row) for (index, _), row in last.items()]
 
 
-def _value_reader(field_sum: str | None, *, numeric: bool) -> Callable[[Mapping[str, Any]], Any]:
-    if field_sum is None:
-        return lambda fields: fields["$subject"]
-    names = summands(field_sum)
-
-    def read(fields: Mapping[str, Any]) -> Any:
-        values = [lookup(fields, name) for name in names]
-        if not numeric:
-            return None if values[0] in (None, "") else shown(values[0])
-        numbers = [v for v in values if isinstance(v, int | Decimal) and not isinstance(v, bool)]
-        return sum((Fraction(v) for v in numbers), Fraction(0)) if numbers else None
-
-    return read
-
-
-def _simple_figure(leaf: Simple, bucket: list[tuple[Row, Any]]) -> Figure:
-    figure = _counted([row for row, _ in bucket])
+def _simple_figure(leaf: Simple, bucket: Values) -> Figure:
+    figure = counted([row for row, _ in bucket])
     values = [value for _, value in bucket]
     match leaf.kind:
         case "count":
-            return _whole(figure, Fraction(len(values)))
+            return whole(figure, Fraction(len(values)))
         case "distinct":
-            return _whole(figure, Fraction(len(set(values))))
+            return whole(figure, Fraction(len(set(values))))
         case "sum":
-            return _whole(figure, sum(values, Fraction(0)))
+            return whole(figure, sum(values, Fraction(0)))
         case "average":
-            return _mean(figure, values)
+            return mean(figure, sum(values, Fraction(0)), Fraction(len(values)))
         case "min" | "max" | "percentile" | "latest" if not values:
             figure.reason = "no_events"
-            return figure
         case "min":
             figure.value = min(values)
         case "max":
@@ -129,35 +117,6 @@ def _simple_figure(leaf: Simple, bucket: list[tuple[Row, Any]]) -> Figure:
     return figure
 
 
-def _counted(rows: Sequence[Row]) -> Figure:
-    digest = sum(int.from_bytes(row.leaf, "big") for row in rows) % DIGEST_MODULUS
-    currencies = frozenset(str(c) for row in rows if (c := row.fields.get("currency")))
-    return Figure(n=len(rows), digest=digest, currencies=currencies)
-
-
-def _whole(figure: Figure, value: Fraction) -> Figure:
-    figure.value = figure.numerator = value
-    return figure
-
-
-def _mean(figure: Figure, values: Sequence[Fraction]) -> Figure:
-    figure.numerator, figure.denominator = sum(values, Fraction(0)), Fraction(len(values))
-    if values:
-        figure.value = figure.numerator / figure.denominator
-    else:
-        figure.reason = "no_events"
-    return figure
-
-
-def quantile(values: Sequence[Fraction], q: Fraction) -> Fraction:
-    """The quantile by linear interpolation between order statistics (Hyndman & Fan's type 7)."""
-    ordered = sorted(values)
-    place = (len(ordered) - 1) * q
-    low = place.numerator // place.denominator
-    high = min(low + 1, len(ordered) - 1)
-    return ordered[low] + (ordered[high] - ordered[low]) * (place - low)
-
-
 @dataclass(slots=True)
 class _Thing:
     """A subject as its events have left it."""
@@ -167,27 +126,28 @@ class _Thing:
     digest: int = 0
 
 
-def _fold_state(
-    leaf: State, rows: Sequence[Row], frame: Frame, group_of: Grouping, where: Filter | None
-) -> Figures:
-    own, asked = compile_filter(leaf.where), compile_filter(where)
-    value_of = _value_reader(leaf.field, numeric=True)
+def _fold_state(leaf: State, rows: Sequence[Row], lens: Lens) -> Buckets:
+    own, asked, frame = lens.passes(leaf.where), lens.asked, lens.frame
+    number = number_reader(leaf.field) if leaf.field else None
     things: dict[str, _Thing] = defaultdict(_Thing)
-    buckets = _Buckets(frame)
+    buckets = Buckets(lens)
     entering: list[list[Row]] = [[] for _ in [*frame.periods, None]]
     for row in rows:
         entering[frame.first_ending_after(row)].append(row)
-    for index in range(len(frame.periods)):
+    for index, period in enumerate(frame.periods):
         for row in entering[index]:
             _evolve(things, row)
         for thing in things.values():
-            if thing.last is None or not (own(thing.fields) and asked(thing.fields)):
+            assert thing.last is not None, "a thing has an event"
+            fields = {**thing.fields, ROW: thing.last, UNTIL: frame.ends[index]}
+            if not (own(fields) and asked(fields)):
                 continue
-            value = 1 if leaf.field is None else value_of(thing.fields)
+            value: Any = number(fields) if number else 1
             if value is not None:
-                stands = _standing(thing)
-                buckets.add(group_of(thing.fields), index, stands, value)
-    return buckets.figures(lambda bucket: _state_figure(leaf, bucket))
+                if number:
+                    value = converted(lens, value, fields, period.end - ONE_DAY)
+                buckets.add(lens.group_of(fields), index, _standing(thing), value)
+    return buckets
 
 
 def _evolve(things: dict[str, _Thing], row: Row) -> None:
@@ -208,89 +168,9 @@ def _standing(thing: _Thing) -> Row:
     )  # fmt: skip
 
 
-def _state_figure(leaf: State, bucket: list[tuple[Row, Any]]) -> Figure:
-    figure = _counted([row for row, _ in bucket])
-    values = [value for _, value in bucket]
+def _state_figure(leaf: State, bucket: Values) -> Figure:
+    figure = counted([row for row, _ in bucket])
+    total = sum((Fraction(value) for _, value in bucket), Fraction(0))
     if leaf.statistic == "average":
-        return _mean(figure, values)
-    return _whole(figure, sum((Fraction(v) for v in values), Fraction(0)))
-
-
-def _fold_duration(
-    leaf: Duration, rows: Sequence[Row], frame: Frame, group_of: Grouping, where: Filter | None
-) -> Figures:
-    begins, ends = _steps(leaf, rows)
-    asked, buckets = compile_filter(where), _Buckets(frame)
-    for key, finished in ends.items():
-        for begin, end in _pairs(leaf, begins.get(key, []), finished, frame):
-            index = frame.index_of(end)
-            fields = view_of(end)
-            if index is not None and asked(fields):
-                length = _length(leaf, begin, end, frame)
-                buckets.add(group_of(fields), index, end, length)
-    return buckets.figures(lambda bucket: _duration_figure(leaf, bucket))
-
-
-def _steps(
-    leaf: Duration, rows: Sequence[Row]
-) -> tuple[dict[str, list[Row]], dict[str, list[Row]]]:
-    by_subject = leaf.join == "subject"
-    keys = ("$subject", "$subject") if by_subject else (leaf.join.from_, leaf.join.to)  # type: ignore[union-attr]
-    found: tuple[dict[str, list[Row]], dict[str, list[Row]]] = (
-        defaultdict(list),
-        defaultdict(list),
-    )
-    for side, step in enumerate((leaf.from_, leaf.to)):
-        passes, names = compile_filter(step.where), set(step.events)
-        for row in rows:
-            if row.name not in names:
-                continue
-            fields = view_of(row)
-            key = lookup(fields, keys[side])
-            if key is not None and passes(fields):
-                found[side][str(key)].append(row)
-    return found
-
-
-def _pairs(
-    leaf: Duration, begins: list[Row], ends: list[Row], frame: Frame
-) -> Iterable[tuple[Row, Row]]:
-    def not_after(begin: Row, end: Row) -> bool:
-        if begin.occurred_on is None and end.occurred_on is None:
-            return begin.occurred_at <= end.occurred_at
-        return frame.day_of(begin) <= frame.day_of(end)
-
-    if leaf.which == "first":
-        pair = next(((b, e) for b in begins[:1] for e in ends if not_after(b, e)), None)
-        return [pair] if pair else []
-    pairs: dict[int, tuple[Row, Row]] = {}
-    for number, end in enumerate(ends):
-        before = [b for b in begins if not_after(b, end)]
-        index = frame.index_of(end)
-        if before and index is not None:
-            # `last` keeps one end per period, `each` keeps all.
-            pairs[index if leaf.which == "last" else number] = (before[-1], end)
-    return pairs.values()
-
-
-def _length(leaf: Duration, begin: Row, end: Row, frame: Frame) -> Fraction:
-    days = (frame.day_of(end) - frame.day_of(begin)).days
-    if leaf.clock == "calendar_days":
-        return Fraction(days)
-    if begin.occurred_on is not None or end.occurred_on is not None:
-        return Fraction(days * 86_400)
-    return Fraction((end.occurred_at - begin.occurred_at) // MICROSECOND, 1_000_000)
-
-
-def _duration_figure(leaf: Duration, bucket: list[tuple[Row, Any]]) -> Figure:
-    figure = _counted([row for row, _ in bucket])
-    values = [value for _, value in bucket]
-    if leaf.statistic == "average":
-        return _mean(figure, values)
-    figure.numerator, figure.denominator = sum(values, Fraction(0)), Fraction(len(values))
-    if not values:
-        figure.reason = "no_events"
-        return figure
-    q = Fraction(1, 2) if leaf.statistic == "median" else Fraction(str(leaf.q))
-    figure.value = quantile(values, q)
-    return figure
+        return mean(figure, total, Fraction(len(bucket)))
+    return whole(figure, total)

@@ -21,6 +21,8 @@ Group = tuple[str, ...]
 
 
 NO_VALUE = "(none)"
+# Under these names a view of fields holds the event itself and, for a standing thing, until when.
+ROW, UNTIL = "$row", "$until"
 
 
 @dataclass(slots=True, frozen=True)
@@ -46,7 +48,8 @@ class Figure:
     """An exact figure of one group in one period.
 
     `value` is None with a `reason` where there is none; `numerator` and `denominator` are its
-    exact parts where it has such.
+    exact parts where it has such. `pending` says that a window was still open, so that the figure
+    can change without any late event.
     """
 
     value: Fraction | None = None
@@ -56,14 +59,30 @@ class Figure:
     digest: int = 0
     currencies: frozenset[str] = frozenset()
     reason: str | None = None
+    pending: bool = False
+
+
+@dataclass(slots=True)
+class Figures:
+    """Figures per group, one for each period, and those of a group in which nothing happened."""
+
+    groups: dict[Group, list[Figure]]
+    empty: list[Figure]
+
+    def of(self, group: Group) -> list[Figure]:
+        return self.groups.get(group, self.empty)
 
 
 @dataclass(frozen=True)
 class Frame:
-    """The periods asked for, in order and without overlap, in a calendar."""
+    """The periods asked for, in order and without overlap, in a calendar.
+
+    A merged frame takes all of them as one, the first.
+    """
 
     periods: Sequence[Period]
     calendar: Calendar
+    merged: bool = False
 
     @cached_property
     def starts(self) -> list[datetime]:
@@ -85,7 +104,9 @@ class Frame:
         else:
             index = bisect_right(self.starts, row.occurred_at) - 1
             inside = index >= 0 and row.occurred_at < self.ends[index]
-        return index if inside else None
+        if not inside:
+            return None
+        return 0 if self.merged else index
 
     def is_before_end(self, row: Row, index: int) -> bool:
         if row.occurred_on is not None:
@@ -101,8 +122,17 @@ class Frame:
     def day_of(self, row: Row) -> date:
         return row.occurred_on or self.calendar.day_of(row.occurred_at)
 
+    def moment_of(self, row: Row) -> datetime:
+        """When an event occurred; a day without time begins at its local midnight."""
+        return (
+            row.occurred_at if row.occurred_on is None else self.calendar.instant(row.occurred_on)
+        )
 
-Figures = dict[Group, list[Figure]]
+    def precedes(self, one: Row, other: Row) -> bool:
+        """Whether an event was not after another; a day without time is compared by its date."""
+        if one.occurred_on is None and other.occurred_on is None:
+            return one.occurred_at <= other.occurred_at
+        return self.day_of(one) <= self.day_of(other)
 
 
 Grouping = Callable[[Mapping[str, Any]], Group]
@@ -110,7 +140,9 @@ Grouping = Callable[[Mapping[str, Any]], Group]
 
 def view_of(row: Row) -> dict[str, Any]:
     """An event's fields with its own attributes beside them, for filters and groups."""
-    return {**row.fields, "$type": row.name, "$subject": row.subject, "$source": row.source}
+    return {
+        **row.fields, "$type": row.name, "$subject": row.subject, "$source": row.source, ROW: row,
+    }  # fmt: skip
 
 
 def grouping(names: Sequence[str]) -> Grouping:

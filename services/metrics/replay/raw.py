@@ -1,83 +1,124 @@
-"""The raw path: the counting events of a span, straight from the ledger; the oracle of replay."""
+"""The raw path: counting events straight from the ledger; the oracle of replay."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import date, datetime
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
 
-from sqlalchemy import and_, exists, not_, or_, select
+from sqlalchemy import select
 
-from services.metrics.replay.frame import Row
-from services.metrics.tables import excluded, retractions
+from services.metrics.domain.business import BusinessHours
+from services.metrics.replay.frame import Frame, Row
+from services.metrics.replay.knowledge import (
+    Condition,
+    CutOver,
+    Knowledge,
+    counting,
+    cut_overs_known,
+    not_cut_over,
+    within,
+)
+from services.metrics.replay.rates import RATE_EVENT, Rates
 from shared.chain import parse_json
-from shared.clock import midnight_utc
 from shared.ledger import View
 from shared.ledger.tables import events
+from shared.periods import Calendar
 
-_COLUMNS = (
+COLUMNS = (
     events.c.position, events.c.name, events.c.subject, events.c.source,
     events.c.occurred_at, events.c.occurred_on, events.c.leaf, events.c.data,
 )  # fmt: skip
 
 
-def counting(view: View) -> list[object]:
-    """The conditions under which an event counts as known at a view.
+@dataclass
+class Reading:
+    """What one request reads of a ledger: one knowledge, one calendar, each row once.
 
-    It is recorded, not superseded by a higher sequence, not retracted on its own or with a range
-    of its source, and not part of a backfill that is not closed.
+    `shown` is an open backfill whose effect is looked at; `hidden` are the positions that it
+    would supersede.
     """
-    position = view.position
-    conditions: list[object] = [
-        events.c.tenant_id == view.tenant_id,
-        events.c.position <= position,
-        events.c.backfill.is_(None),
-        ~exists().where(
-            excluded.c.tenant_id == view.tenant_id,
-            excluded.c.position == events.c.position,
-            excluded.c.from_position <= position,
-            or_(excluded.c.to_position.is_(None), excluded.c.to_position > position),
-        ),
-    ]
-    ranges = view.connection.execute(
-        select(retractions).where(
-            retractions.c.tenant_id == view.tenant_id,
-            retractions.c.from_position <= position,
-            retractions.c.event_id.is_(None),
-        )
-    ).all()
-    for row in ranges:
-        inside = [events.c.source == row.source, events.c.position < row.from_position]
-        if row.starts_at is not None:
-            inside.append(events.c.occurred_at >= row.starts_at)
-        if row.ends_at is not None:
-            inside.append(events.c.occurred_at < row.ends_at)
-        conditions.append(not_(and_(*inside)))
-    return conditions
 
-
-def within(start: tuple[datetime, date] | None, end: tuple[datetime, date]) -> object:
-    """Occurred in a half-open span; events that know only a date are compared by date."""
-    timed = [events.c.occurred_on.is_(None), events.c.occurred_at < end[0]]
-    dated = [events.c.occurred_on.is_not(None), events.c.occurred_at < midnight_utc(end[1])]
-    if start is not None:
-        timed.append(events.c.occurred_at >= start[0])
-        dated.append(events.c.occurred_at >= midnight_utc(start[1]))
-    return or_(and_(*timed), and_(*dated))
-
-
-def fetch(
-    view: View,
-    names: Iterable[str],
-    start: tuple[datetime, date] | None,
-    end: tuple[datetime, date],
-) -> list[Row]:
-    """The counting events of these types in a span, in order of occurrence, then position."""
-    rows = view.connection.execute(
-        select(*_COLUMNS)
-        .where(*counting(view), events.c.name.in_(sorted(set(names))), within(start, end))  # type: ignore[arg-type]
-        .order_by(events.c.occurred_at, events.c.position)
+    view: View
+    knowledge: Knowledge
+    calendar: Calendar
+    business: BusinessHours
+    shown: str | None = None
+    hidden: frozenset[int] = frozenset()
+    since: dict[frozenset[str], Any] = field(default_factory=dict)
+    _kept: list[tuple[frozenset[str], Frame | None, bool, bool, list[Row]]] = field(
+        default_factory=list
     )
-    return [to_row(row) for row in rows]
+
+    @cached_property
+    def counting(self) -> list[Condition]:
+        """The conditions under which an event counts, cut-overs included."""
+        found = counting(
+            self.view.connection, self.view.tenant_id, self.knowledge, shown=self.shown
+        )
+        return [*found, *not_cut_over(self.cuts, self.calendar)]
+
+    @cached_property
+    def cuts(self) -> list[CutOver]:
+        return cut_overs_known(self.view.connection, self.view.tenant_id, self.knowledge.cut_over)
+
+    @cached_property
+    def rates(self) -> Rates:
+        """The exchange rates known."""
+        frame = Frame([], self.calendar)
+        position = self.knowledge.exchange_rates
+        conditions = counting(
+            self.view.connection, self.view.tenant_id, Knowledge.at(position), shown=self.shown
+        )
+        rows = self.view.connection.execute(
+            select(*COLUMNS).where(*conditions, events.c.name == RATE_EVENT)
+        )
+        return Rates((to_row(row) for row in rows), frame)
+
+    def rows(
+        self, names: Iterable[str], frame: Frame | None, *, from_start: bool, to_end: bool
+    ) -> list[Row]:
+        """Counting events of some types in order; at least those in the span of the frame."""
+        wanted = frozenset(names)
+        for kept, span, starts, ends, rows in self._kept:
+            if kept == wanted and _covers(span, starts, ends, frame, from_start, to_end):
+                return rows
+        conditions = within(frame, from_start=from_start, to_end=to_end) if frame else []
+        found = self.view.connection.execute(
+            select(*COLUMNS)
+            .where(*self.counting, *conditions, events.c.name.in_(sorted(wanted)))
+            .order_by(events.c.occurred_at, events.c.position)
+        )
+        rows = [to_row(row) for row in found]
+        if self.hidden:
+            rows = [row for row in rows if row.position not in self.hidden]
+        self._kept.append((wanted, frame, from_start, to_end, rows))
+        return rows
+
+    def history(self, names: Iterable[str]) -> list[Row]:
+        """All counting events of some types in order."""
+        return self.rows(names, None, from_start=False, to_end=False)
+
+
+def _covers(
+    span: Frame | None, starts: bool, ends: bool, frame: Frame | None, from_start: bool,
+    to_end: bool,
+) -> bool:  # fmt: skip
+    """Whether rows of one span hold all rows of another."""
+    low = not starts or (
+        span is not None
+        and frame is not None
+        and from_start
+        and min(span.start_days) <= min(frame.start_days)
+    )
+    high = not ends or (
+        span is not None
+        and frame is not None
+        and to_end
+        and max(p.end for p in span.periods) >= max(p.end for p in frame.periods)
+    )
+    return low and high
 
 
 def to_row(row: Sequence[object]) -> Row:

@@ -22,6 +22,7 @@ from services.valuation.api.shapes import (
 )
 from services.valuation.clients import GoalsClient, MetricsClient
 from services.valuation.domain.case import (
+    TEMPLATES,
     Attribution,
     BenefitLine,
     CaseBody,
@@ -31,10 +32,10 @@ from services.valuation.domain.case import (
     Recurring,
 )
 from services.valuation.domain.case import Case as CaseState
-from services.valuation.domain.formula import TEMPLATES, FormulaError, names_in, parse
 from services.valuation.domain.schedule import slots_of
 from services.valuation.queries import BOOKED_COSTS_DEFINITION
 from shared.errors import INVALID, Fault, invalid
+from shared.expression import FormulaError, names_in, parse
 from shared.ids import did_you_mean, new_id
 from shared.ledger import Transaction
 from shared.web.pages import Page, Pages

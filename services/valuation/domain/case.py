@@ -18,6 +18,9 @@ Grain = Literal["month", "quarter", "year"]
 Convention = Literal["end_of_period", "mid_period", "exact_dates"]
 Evidence = Literal["verified", "conditional", "unverified"]
 MAX_LINES = 500
+TEMPLATES = {
+    "rate-uplift": "change * volume * value * margin",
+}
 
 
 class _Value(BaseModel):

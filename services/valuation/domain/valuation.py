@@ -19,8 +19,8 @@ from services.valuation.domain.finance import (
     present_value,
     ratio,
 )
-from services.valuation.domain.formula import FormulaError, evaluate, parse
 from services.valuation.domain.schedule import MONTHS, Slot, planned_costs, slots_of
+from shared.expression import FormulaError, evaluate, parse
 
 Kind = Literal["cost", "benefit"]
 
@@ -136,7 +136,7 @@ def _planned(
             inputs[name] = stated
         try:
             adopted = line.adoption[min(index, len(line.adoption) - 1)]
-            amounts.append(evaluate(term, inputs) * adopted * knobs)
+            amounts.append(evaluate(term, inputs, Decimal) * adopted * knobs)
         except FormulaError as error:
             findings.append(("not_computable", {"benefit": line.name, "why": str(error)}))
             amounts.append(None)
@@ -176,7 +176,7 @@ def _realised(
             continue
         known = {name: figure for name, figure in inputs.items() if figure is not None}
         try:
-            amounts.append(evaluate(term, known) * line.capture * line.attribution.share)
+            amounts.append(evaluate(term, known, Decimal) * line.capture * line.attribution.share)
         except FormulaError as error:
             findings.append(("not_computable", {"benefit": line.name, "why": str(error)}))
             amounts.append(None)

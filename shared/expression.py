@@ -1,18 +1,21 @@
-"""Formulas over named inputs: numbers, names, + - * / and parentheses, nothing else."""
+"""Formulas over named inputs: numbers, names, + - * /, parentheses and abs, min, max."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from fractions import Fraction
+from typing import TypeVar
 
 MAX_LENGTH = 500
 MAX_DEPTH = 50
-_TOKEN = re.compile(r"\s*(?:(\d+(?:\.\d+)?)|([A-Za-z_]\w*)|([-+*/()]))")
-TEMPLATES = {
-    "rate-uplift": "change * volume * value * margin",
-}
+MAX_ARGUMENTS = 10
+_TOKEN = re.compile(r"\s*(?:(\d+(?:\.\d+)?)|([A-Za-z_]\w*)|([-+*/(),]))")
+# Functions and how many arguments each takes at least and at most.
+FUNCTIONS = {"abs": (1, 1), "min": (2, MAX_ARGUMENTS), "max": (2, MAX_ARGUMENTS)}
+Exact = TypeVar("Exact", Decimal, Fraction)
 
 
 class FormulaError(ValueError):
@@ -42,7 +45,15 @@ class Operation:
     right: Term
 
 
-Term = Number | Name | Operation
+@dataclass(frozen=True, slots=True)
+class Application:
+    """A function of some terms."""
+
+    function: str
+    arguments: tuple[Term, ...]
+
+
+Term = Number | Name | Operation | Application
 
 
 def parse(text: str) -> Term:
@@ -65,28 +76,42 @@ def names_in(term: Term) -> set[str]:
             return {name}
         case Operation(left=left, right=right):
             return names_in(left) | names_in(right)
+        case Application(arguments=arguments):
+            return set().union(*(names_in(argument) for argument in arguments))
 
 
-def evaluate(term: Term, inputs: Mapping[str, Decimal]) -> Decimal:
-    """The value of a formula; raises `FormulaError` on division by zero."""
+def evaluate(term: Term, inputs: Mapping[str, Exact], number: Callable[[Decimal], Exact]) -> Exact:
+    """The value of a formula over decimals or rationals; `FormulaError` on division by zero.
+
+    `number` makes a constant of the formula into what the inputs are.
+    """
     match term:
         case Number(value=value):
-            return value
+            return number(value)
         case Name(name=name):
             return inputs[name]
         case Operation(operator=operator, left=left, right=right):
-            a, b = evaluate(left, inputs), evaluate(right, inputs)
-            match operator:
-                case "+":
-                    return a + b
-                case "-":
-                    return a - b
-                case "*":
-                    return a * b
-                case _:
-                    if b == 0:
-                        raise FormulaError("The formula divides by zero.")
-                    return a / b
+            a, b = evaluate(left, inputs, number), evaluate(right, inputs, number)
+            return _joined(operator, a, b)
+        case Application(function=function, arguments=arguments):
+            values = [evaluate(argument, inputs, number) for argument in arguments]
+            if function == "abs":
+                return abs(values[0])
+            return min(values) if function == "min" else max(values)
+
+
+def _joined(operator: str, a: Exact, b: Exact) -> Exact:
+    match operator:
+        case "+":
+            return a + b
+        case "-":
+            return a - b
+        case "*":
+            return a * b
+        case _:
+            if b == 0:
+                raise FormulaError("The formula divides by zero.")
+            return a / b
 
 
 def _tokens(text: str) -> list[str]:
@@ -95,7 +120,7 @@ def _tokens(text: str) -> list[str]:
         match = _TOKEN.match(text, place)
         if match is None:
             raise FormulaError(
-                f"{text[place:].strip()[:20]!r} is neither number, name nor + - * / ( )."
+                f"{text[place:].strip()[:20]!r} is neither number, name nor + - * / ( ) ,."
             )
         tokens.append(match[0].strip())
         place = match.end()
@@ -134,16 +159,31 @@ class _Reader:
     def _factor(self, depth: int) -> Term:
         if depth > MAX_DEPTH:
             raise FormulaError(f"The formula is nested more than {MAX_DEPTH} deep.")
-        token = self._next()
-        if token == "(":
+        word = self._next()
+        if word == "(":
             term = self.sum(depth + 1)
             if self._next() != ")":
                 raise FormulaError("A closing parenthesis is missing.")
             return term
-        if token == "-":
+        if word == "-":
             return Operation("-", Number(Decimal(0)), self._factor(depth + 1))
-        if token[0].isdigit():
-            return Number(Decimal(token))
-        if token[0].isalpha() or token[0] == "_":
-            return Name(token)
-        raise FormulaError(f"{token!r} does not belong here.")
+        if word[0].isdigit():
+            return Number(Decimal(word))
+        if word[0].isalpha() or word[0] == "_":
+            return self._application(word, depth) if self.peek() == "(" else Name(word)
+        raise FormulaError(f"{word!r} does not belong here.")
+
+    def _application(self, function: str, depth: int) -> Term:
+        if function not in FUNCTIONS:
+            raise FormulaError(f"{function!r} is no function; there are {', '.join(FUNCTIONS)}.")
+        self._next()
+        arguments = [self.sum(depth + 1)]
+        while self.peek() == ",":
+            self._next()
+            arguments.append(self.sum(depth + 1))
+        if self._next() != ")":
+            raise FormulaError("A closing parenthesis is missing.")
+        least, most = FUNCTIONS[function]
+        if not least <= len(arguments) <= most:
+            raise FormulaError(f"{function} takes {least} to {most} arguments.")
+        return Application(function, tuple(arguments))

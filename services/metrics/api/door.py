@@ -1,0 +1,272 @@
+"""The ingest door: items checked, appended by group commit, answered one by one; streams too."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+from uuid import UUID
+
+import msgspec
+from fastapi import Request, Response
+from fastapi.concurrency import run_in_threadpool
+from pydantic import Field
+from starlette.types import Receive, Scope, Send
+
+from services.metrics.commands.deliveries import keep_in_quarantine
+from services.metrics.commands.history import demand_open
+from services.metrics.commands.intake import Intake
+from services.metrics.domain.cloudevents import Rejected, read_cloudevent
+from services.metrics.domain.types import EventType
+from services.metrics.queries.definitions import types
+from shared.chain import parse_json
+from shared.errors import CONFLICT, INVALID, Fault, Refusal
+from shared.events import NewEvent
+from shared.group_commit import GroupCommit, RefusedWhole
+from shared.ledger import Outcome
+from shared.web.routes import unstorable
+from shared.web.runtime import Caller, Runtime
+from shared.web.wire import ProblemError, Wire
+
+MAX_BATCH = 10_000
+MAX_LINE_BYTES = 262_144
+STREAM_COMMIT = 2_000
+# Registered types change rarely; a sender may be told 'unknown' this long after a registration.
+_TYPES_SECONDS = 2.0
+_types_kept: dict[tuple[int, UUID], tuple[float, dict[str, EventType]]] = {}
+
+
+class Result(Wire):
+    """What became of one event."""
+
+    id: str | None = Field(description="The event's id, as sent")
+    status: Literal["accepted", "duplicate", "conflict", "invalid", "quarantined"] = Field(
+        description="`duplicate` is a success: it was stored before"
+    )
+    position: int | None = Field(description="From where on it is readable", ge=1)
+    errors: list[ProblemError] = Field(
+        default_factory=list, description="What is wrong, and the mend"
+    )
+
+
+class Results(Wire):
+    """What became of each event of a batch, in its order."""
+
+    results: list[Result] = Field(description="One result per event", max_length=MAX_BATCH)
+    accepted: int = Field(ge=0, description="Events stored now")
+    position: int | None = Field(description="Position from which the whole batch is readable")
+
+
+def _types_of(runtime: Runtime, tenant_id: UUID) -> dict[str, EventType]:
+    key = (id(runtime), tenant_id)
+    kept = _types_kept.get(key)
+    if kept is None or time.monotonic() - kept[0] > _TYPES_SECONDS:
+        with runtime.ledger.view(tenant_id) as view:
+            kept = (time.monotonic(), types(view))
+        _types_kept[key] = kept
+    return kept[1]
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """Where a sender's events come in: who sends, which types are known, into which backfill."""
+
+    caller: Caller
+    kinds: dict[str, EventType]
+    backfill: str | None
+
+    def read(self, item: Any) -> NewEvent | Rejected:
+        """One item as an event, or what is wrong with it."""
+        event = read_cloudevent(item, self.kinds, self.caller.runtime.clock.now())
+        if isinstance(event, NewEvent):
+            object.__setattr__(event, "actor", self.caller.principal.actor)
+            object.__setattr__(event, "backfill", self.backfill)
+        return event
+
+
+def open_door(caller: Caller, backfill: str | None) -> Door:
+    """The door for a caller; refuses where the backfill takes no events."""
+    if backfill is not None:
+        with caller.runtime.ledger.view(caller.tenant_id) as view:
+            demand_open(view, backfill)
+    return Door(caller, _types_of(caller.runtime, caller.tenant_id), backfill)
+
+
+async def append(door: Door, items: Sequence[Any], *, atomic: bool = False) -> list[Result]:
+    """Store what is good and say of each item what became of it; with `atomic` all or nothing."""
+    caller = door.caller
+    read = [door.read(item) for item in items]
+    good = [event for event in read if isinstance(event, NewEvent)]
+    if atomic and len(good) < len(read):
+        raise _atomic_refusal(INVALID.refusal("An event is invalid; nothing was stored."), read)
+    outcomes: Sequence[Outcome] = []
+    if good:
+        group = caller.runtime.parts["group_commit"]
+        assert isinstance(group, GroupCommit)
+        try:
+            outcomes = await group.append(caller.tenant_id, good, atomic=atomic)
+        except RefusedWhole as refused:
+            known = sum(o.status == "conflict" for o in refused.outcomes)
+            raise CONFLICT.refusal(
+                f"{known} events are known with other content; nothing was stored."
+            ) from refused
+    remaining = iter(outcomes)
+    results = [
+        _rejected(item, event) if isinstance(event, Rejected) else _outcome(event, next(remaining))
+        for item, event in zip(items, read, strict=True)
+    ]
+    kept = [
+        (i, r)
+        for i, r in zip(items, results, strict=True)
+        if r.status in ("conflict", "quarantined")
+    ]
+    if kept:
+        await run_in_threadpool(_quarantine, caller, kept)
+    await _count(door, items, results)
+    return results
+
+
+async def _count(door: Door, items: Sequence[Any], results: Sequence[Result]) -> None:
+    intake = door.caller.runtime.parts["intake"]
+    assert isinstance(intake, Intake)
+    told: Counter[tuple[str, str]] = Counter(
+        (_type_of(item, door.kinds), result.status)
+        for item, result in zip(items, results, strict=True)
+    )
+    if intake.count(door.caller.tenant_id, told):
+        await run_in_threadpool(intake.flush)
+
+
+def _type_of(item: Any, kinds: dict[str, EventType]) -> str:
+    name = item.get("type") if isinstance(item, dict) else None
+    return name if isinstance(name, str) and name in kinds else "(unknown)"
+
+
+def _atomic_refusal(refusal: Refusal, read: Sequence[NewEvent | Rejected]) -> Refusal:
+    refusal.errors = tuple(
+        Fault(f"/{index}{fault.pointer}", fault.detail, fault.code)
+        for index, event in enumerate(read)
+        if isinstance(event, Rejected)
+        for fault in event.faults
+    )
+    return refusal
+
+
+def _quarantine(caller: Caller, kept: Sequence[tuple[Any, Result]]) -> None:
+    with caller.transaction() as transaction:
+        for item, result in kept:
+            faults = [Fault(e.pointer, e.detail, e.code) for e in result.errors]
+            source = str(item.get("source", "")) if isinstance(item, dict) else ""
+            keep_in_quarantine(transaction, source, result.status, item, faults)
+
+
+def _rejected(item: Any, rejected: Rejected) -> Result:
+    identity = item.get("id") if isinstance(item, dict) else None
+    return Result(
+        id=identity if isinstance(identity, str) else None,
+        status=rejected.status,
+        position=None,
+        errors=[
+            ProblemError(pointer=f.pointer, detail=f.detail, code=f.code) for f in rejected.faults
+        ],
+    )
+
+
+def _outcome(event: NewEvent, outcome: Outcome) -> Result:
+    errors = []
+    if outcome.status == "conflict":
+        detail = (
+            f"The event {event.event_id!r} of {event.source!r} is known with other content; "
+            "send a restatement with a higher sequence."
+        )
+        errors.append(ProblemError(pointer="/id", detail=detail, code="conflict"))
+    return Result(
+        id=event.event_id, status=outcome.status, position=outcome.position, errors=errors
+    )
+
+
+async def stream(request: Request, door: Door) -> AsyncIterator[bytes]:
+    """A line per commit, a line per event that was not accepted, a summary; constant memory."""
+    counts: dict[str, int] = {}
+    waiting: list[tuple[int, Any]] = []
+    number = 0
+    async for line in _lines(request):
+        number += 1
+        if line.strip():
+            waiting.append((number, _parse_line(line)))
+        if len(waiting) >= STREAM_COMMIT:
+            async for answer in _commit_lines(door, waiting, counts):
+                yield answer
+            waiting = []
+    async for answer in _commit_lines(door, waiting, counts):
+        yield answer
+    yield msgspec.json.encode({"summary": counts, "lines": number}) + b"\n"
+
+
+class LineByLine(Response):
+    """Answers while the request is still being read.
+
+    Starlette's streaming response also listens for the client's leaving, and would take pieces of
+    the body for that.
+    """
+
+    def __init__(self, lines: AsyncIterator[bytes]) -> None:
+        super().__init__(media_type="application/x-ndjson")
+        self._lines = lines
+        del self.headers["content-length"]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        start = {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
+        await send(start)
+        async for line in self._lines:
+            await send({"type": "http.response.body", "body": line, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+
+
+def _parse_line(line: bytes) -> Any:
+    if len(line) > MAX_LINE_BYTES:
+        return Rejected(
+            "invalid", (Fault("/", f"A line has at most {MAX_LINE_BYTES} bytes.", "long"),)
+        )
+    try:
+        value = parse_json(line)
+    except (msgspec.DecodeError, RecursionError) as error:
+        return Rejected("invalid", (Fault("/", f"This is no JSON: {error}", "json"),))
+    fault = unstorable(value, line)
+    return Rejected("invalid", (Fault("/", f"It {fault}.", "json"),)) if fault else value
+
+
+async def _lines(request: Request) -> AsyncIterator[bytes]:
+    buffer = bytearray()
+    async for chunk in request.stream():
+        buffer += chunk
+        *whole, rest = bytes(buffer).split(b"\n")
+        buffer = bytearray(rest[: MAX_LINE_BYTES + 1])
+        for line in whole:
+            yield line
+    if buffer:
+        yield bytes(buffer)
+
+
+async def _commit_lines(
+    door: Door,
+    waiting: Sequence[tuple[int, Any]],
+    counts: dict[str, int],
+) -> AsyncIterator[bytes]:
+    if not waiting:
+        return
+    parsed = [(n, item) for n, item in waiting if not isinstance(item, Rejected)]
+    broken = [(n, _rejected(None, item)) for n, item in waiting if isinstance(item, Rejected)]
+    results = await append(door, [item for _, item in parsed])
+    told = [*zip((n for n, _ in parsed), results, strict=True), *broken]
+    for number, result in sorted(told, key=lambda pair: pair[0]):
+        counts[result.status] = counts.get(result.status, 0) + 1
+        if result.status != "accepted":
+            yield msgspec.json.encode({"line": number, **result.model_dump()}) + b"\n"
+    positions = [r.position for r in results if r.position is not None]
+    stored = sum(r.status == "accepted" for r in results)
+    yield (
+        msgspec.json.encode({"committed": stored, "position": max(positions, default=None)}) + b"\n"
+    )

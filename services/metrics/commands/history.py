@@ -1,0 +1,96 @@
+"""What history counts: backfills, cut-overs between sources, and states that are given a name."""
+
+from __future__ import annotations
+
+from datetime import date
+
+from services.metrics.domain.facts import (
+    BackfillClosed,
+    BackfillDropped,
+    BackfillOpened,
+    BackfillReverted,
+    BasisNamed,
+    SourceCutOver,
+    SourceCutOverLifted,
+)
+from services.metrics.queries.backfills import Backfill, backfill
+from services.metrics.queries.bases import NamedBasis, named_basis
+from services.metrics.queries.cut_overs import CutOverShown, cut_over
+from shared.errors import CONFLICT, Refusal
+from shared.ids import new_id
+from shared.ledger import Transaction, View
+
+Change = BackfillClosed | BackfillDropped | BackfillReverted
+# From which state each change leads on.
+_FROM = {BackfillClosed: "open", BackfillDropped: "open", BackfillReverted: "closed"}
+
+
+def open_backfill(transaction: Transaction, name: str, reason: str) -> Backfill:
+    """Open a backfill that events can be sent into."""
+    opened = BackfillOpened(backfill_id=new_id(), name=name, reason=reason)
+    transaction.record(f"backfill/{opened.backfill_id}", 0, [opened])
+    return backfill(transaction, opened.backfill_id)
+
+
+def change_backfill(transaction: Transaction, change: Change) -> Backfill:
+    """Close, drop or revert a backfill; refuses where its state does not allow it."""
+    present = backfill(transaction, change.backfill_id)
+    needed = _FROM[type(change)]
+    if present.state != needed:
+        raise CONFLICT.refusal(
+            f"The backfill {present.name!r} is {present.state}; only an {needed} one can be "
+            "changed so."
+            if needed == "open"
+            else f"The backfill {present.name!r} is {present.state}; only a closed one is reverted."
+        )
+    stream = f"backfill/{change.backfill_id}"
+    transaction.record(stream, len(transaction.stream(stream)), [change])
+    return backfill(transaction, change.backfill_id)
+
+
+def demand_open(view: View, backfill_id: str) -> None:
+    """Refuse events for a backfill that takes none."""
+    present = backfill(view, backfill_id)
+    if present.state != "open":
+        raise _not_open(present)
+
+
+def _not_open(present: Backfill) -> Refusal:
+    return CONFLICT.refusal(
+        f"The backfill {present.name!r} is {present.state} and takes no more events; open another."
+    )
+
+
+def name_basis(
+    transaction: Transaction, name: str, view: View, closes: str | None, reason: str
+) -> NamedBasis:
+    """Give the state of a view a name that is used once; `closes` is the period it closes."""
+    if named_basis(transaction, name) is not None:
+        raise CONFLICT.refusal(f"A basis is named {name!r} already; names are used once.")
+    payload = BasisNamed(
+        name=name, basis=view.basis.token, known_at=view.known_at, closes=closes, reason=reason
+    )
+    transaction.record(f"basis/{name}", 0, [payload])
+    found = named_basis(transaction, name)
+    assert found is not None, "what was just named has its name"
+    return found
+
+
+def set_cut_over(
+    transaction: Transaction, old: str, new: str, on: date, events: list[str], reason: str
+) -> CutOverShown:
+    """From a day on, let the new source's facts count instead of the old one's."""
+    payload = SourceCutOver(
+        old_source=old, new_source=new, on=on, events=sorted(set(events)), reason=reason
+    )
+    stream = f"cut-over/{old} {new}"
+    transaction.record(stream, len(transaction.stream(stream)), [payload])
+    return cut_over(transaction, old, new)
+
+
+def lift_cut_over(transaction: Transaction, old: str, new: str, reason: str) -> None:
+    """Let both sources' facts count again."""
+    cut_over(transaction, old, new)
+    payload = SourceCutOverLifted(old_source=old, new_source=new, reason=reason)
+    stream = f"cut-over/{old} {new}"
+    transaction.record(stream, len(transaction.stream(stream)), [payload])

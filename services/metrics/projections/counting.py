@@ -1,0 +1,182 @@
+"""Which facts no longer count from where on: retracted, restated, or out with a backfill."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any
+
+from sqlalchemy import insert, select, update
+
+from services.metrics.domain.facts import Retracted
+from services.metrics.domain.sequences import sequence_order
+from services.metrics.replay.knowledge import BACKFILLED, RESTATED, RETRACTED
+from services.metrics.tables import backfills, excluded, retractions
+from shared.events import Event
+from shared.ledger import Transaction
+from shared.ledger.rows import LOOKUP_CHUNK
+from shared.ledger.tables import events
+
+Family = tuple[str, str]
+
+
+def exclude_retracted(transaction: Transaction, event: Event, payload: Retracted) -> None:
+    """Remember a retraction; one fact's versions are excluded at once, a range when it is read."""
+    connection, tenant_id = transaction.connection, transaction.tenant_id
+    connection.execute(
+        insert(retractions).values(
+            tenant_id=tenant_id,
+            from_position=event.position,
+            to_position=None,
+            **payload.model_dump(),
+        )
+    )
+    if payload.event_id is None:
+        return
+    versions = connection.execute(
+        select(events.c.position).where(
+            events.c.tenant_id == tenant_id,
+            events.c.source == payload.source,
+            events.c.event_id == payload.event_id,
+            events.c.position < event.position,
+        )
+    ).scalars()
+    for position in versions.all():
+        _exclude(transaction, position, event.position, RETRACTED)
+
+
+def _exclude(transaction: Transaction, position: int, from_position: int, cause: str) -> None:
+    transaction.connection.execute(
+        insert(excluded).values(
+            tenant_id=transaction.tenant_id,
+            position=position,
+            from_position=from_position,
+            to_position=None,
+            cause=cause,
+        )
+    )
+
+
+def supersede_versions(transaction: Transaction, first: int, last: int) -> None:
+    """Exclude all but the highest version of each fact that this batch says again."""
+    families = _said_again(transaction, first, last)
+    versions = _versions(transaction, families, last)
+    closed = _closed_backfills(transaction)
+    for family in families:
+        standing = None
+        for version in versions[family]:
+            if version.backfill is not None and version.backfill not in closed:
+                continue
+            if standing is None:
+                standing = version
+                continue
+            wins = sequence_order(version.sequence) > sequence_order(standing.sequence)
+            loser = standing if wins else version
+            if version.position >= first:
+                _exclude(transaction, loser.position, version.position, RESTATED)
+            standing = version if wins else standing
+
+
+def change_backfill(transaction: Transaction, backfill_id: str, position: int) -> None:
+    """Let a backfill's restatements count, or count no longer, from a position on."""
+    connection, tenant_id = transaction.connection, transaction.tenant_id
+    told = connection.execute(
+        select(events.c.source, events.c.event_id)
+        .where(events.c.tenant_id == tenant_id, events.c.backfill == backfill_id)
+        .distinct()
+    )
+    families = {(row.source, row.event_id) for row in told}
+    closed = _closed_backfills(transaction)
+    for found in _versions(transaction, families, position).values():
+        counting = [v for v in found if v.backfill is None or v.backfill in closed]
+        highest = max(counting, key=lambda v: sequence_order(v.sequence), default=None)
+        out = {v.position for v in counting if v is not highest}
+        _settle(transaction, [v.position for v in found], out, position)
+
+
+def _settle(
+    transaction: Transaction, family: Sequence[int], out: Collection[int], position: int
+) -> None:
+    """Exclude just these versions of a fact from a position on; retractions stand beside."""
+    mine = (
+        excluded.c.tenant_id == transaction.tenant_id,
+        excluded.c.position.in_(family),
+        excluded.c.to_position.is_(None),
+        excluded.c.cause != RETRACTED,
+    )
+    standing = set(
+        transaction.connection.execute(select(excluded.c.position).where(*mine)).scalars()
+    )
+    back = standing - set(out)
+    if back:
+        transaction.connection.execute(
+            update(excluded)
+            .where(*mine, excluded.c.position.in_(back))
+            .values(to_position=position)
+        )
+    for version in sorted(set(out) - standing):
+        _exclude(transaction, version, position, BACKFILLED)
+
+
+def _closed_backfills(transaction: Transaction) -> set[str]:
+    return set(
+        transaction.connection.execute(
+            select(backfills.c.backfill_id).where(
+                backfills.c.tenant_id == transaction.tenant_id,
+                backfills.c.state == "closed",
+                backfills.c.to_position.is_(None),
+            )
+        ).scalars()
+    )
+
+
+def _said_again(transaction: Transaction, first: int, last: int) -> list[Family]:
+    connection, tenant_id = transaction.connection, transaction.tenant_id
+    sibling = events.alias("sibling")
+    # Later siblings are left out below; a bound on their position would mislead SQLite's planner.
+    repeated = connection.execute(
+        select(events.c.source, events.c.event_id)
+        .where(
+            events.c.tenant_id == tenant_id,
+            events.c.position.between(first, last),
+            events.c.backfill.is_(None),
+            select(sibling.c.position)
+            .where(
+                sibling.c.tenant_id == events.c.tenant_id,
+                sibling.c.source == events.c.source,
+                sibling.c.event_id == events.c.event_id,
+                sibling.c.sequence != events.c.sequence,
+            )
+            .exists(),
+        )
+        .distinct()
+    )
+    return sorted((row.source, row.event_id) for row in repeated)
+
+
+def _versions(
+    transaction: Transaction, families: Iterable[Family], last: int
+) -> dict[Family, list[Any]]:
+    """All versions of facts up to a position, in order of arrival."""
+    by_source: dict[str, list[str]] = defaultdict(list)
+    for source, event_id in families:
+        by_source[source].append(event_id)
+    found: dict[Family, list[Any]] = defaultdict(list)
+    for source, ids in by_source.items():
+        for start in range(0, len(ids), LOOKUP_CHUNK):
+            rows = transaction.connection.execute(
+                select(
+                    events.c.position, events.c.source, events.c.event_id, events.c.sequence,
+                    events.c.backfill,
+                )
+                .where(
+                    events.c.tenant_id == transaction.tenant_id,
+                    events.c.source == source,
+                    events.c.event_id.in_(ids[start : start + LOOKUP_CHUNK]),
+                    events.c.position <= last,
+                )
+                .order_by(events.c.position)
+            )  # fmt: skip
+            for row in rows:
+                found[row.source, row.event_id].append(row)
+    return found

@@ -1,0 +1,106 @@
+"""Backfills: history that is loaded apart, and what it would do before it counts."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import Literal
+
+from pydantic import Field
+from sqlalchemy import func, select
+
+from services.metrics.domain.sequences import sequence_order
+from services.metrics.replay.knowledge import Knowledge, counting
+from services.metrics.tables import backfills
+from shared.errors import NOT_FOUND
+from shared.ledger import View
+from shared.ledger.projecting import known
+from shared.ledger.rows import LOOKUP_CHUNK
+from shared.ledger.tables import events
+from shared.web.wire import Wire
+
+State = Literal["open", "closed", "dropped", "reverted"]
+
+
+class Backfill(Wire):
+    """A load of history that counts as a whole, or not at all."""
+
+    id: str = Field(description="Its id; send events with `?backfill=<id>`")
+    name: str = Field(description="What is loaded")
+    state: State = Field(
+        description="`open`: takes events; `closed`: they count; `dropped`: they never will; "
+        "`reverted`: they counted for a time"
+    )
+    events: int = Field(ge=0, description="Events sent into it so far")
+    reason: str = Field(description="Why it was opened, or brought into this state")
+
+
+def backfill(view: View, backfill_id: str) -> Backfill:
+    """A backfill as known at the view; refuses with 404 where there is none."""
+    row = view.connection.execute(
+        select(backfills).where(
+            backfills.c.tenant_id == view.tenant_id,
+            backfills.c.backfill_id == backfill_id,
+            known(backfills, view.position),
+        )
+    ).one_or_none()
+    if row is None:
+        raise NOT_FOUND.refusal(f"There is no backfill {backfill_id!r}.")
+    return _backfill(view, row)
+
+
+def backfill_list(view: View, after: str, limit: int) -> list[Backfill]:
+    """The backfills, oldest first."""
+    rows = view.connection.execute(
+        select(backfills)
+        .where(
+            backfills.c.tenant_id == view.tenant_id,
+            backfills.c.backfill_id > after,
+            known(backfills, view.position),
+        )
+        .order_by(backfills.c.backfill_id)
+        .limit(limit)
+    ).all()
+    return [_backfill(view, row) for row in rows]
+
+
+def _backfill(view: View, row: object) -> Backfill:
+    body = Backfill.model_validate_json(row.body)  # type: ignore[attr-defined]
+    count = view.connection.execute(
+        select(func.count()).where(
+            events.c.tenant_id == view.tenant_id,
+            events.c.backfill == body.id,
+            events.c.position <= view.position,
+        )
+    ).scalar_one()
+    return body.model_copy(update={"events": count})
+
+
+def superseded_by(view: View, backfill_id: str) -> frozenset[int]:
+    """The positions that would count no longer if an open backfill were closed now."""
+    backfill(view, backfill_id)
+    own = (events.c.tenant_id == view.tenant_id, events.c.backfill == backfill_id)
+    told = view.connection.execute(
+        select(events.c.source, events.c.event_id).where(*own, events.c.position <= view.position)
+    )
+    by_source: dict[str, list[str]] = defaultdict(list)
+    for source, event_id in told:
+        by_source[source].append(event_id)
+    conditions = counting(
+        view.connection, view.tenant_id, Knowledge.at(view.position), shown=backfill_id
+    )
+    hidden: set[int] = set()
+    for source, ids in by_source.items():
+        for start in range(0, len(ids), LOOKUP_CHUNK):
+            versions: dict[str, list[tuple[tuple[int, int, str], int]]] = defaultdict(list)
+            rows = view.connection.execute(
+                select(events.c.event_id, events.c.sequence, events.c.position).where(
+                    *conditions,
+                    events.c.source == source,
+                    events.c.event_id.in_(ids[start : start + LOOKUP_CHUNK]),
+                )
+            )
+            for event_id, sequence, position in rows:
+                versions[event_id].append((sequence_order(sequence), position))
+            for family in versions.values():
+                hidden.update(position for _, position in sorted(family)[:-1])
+    return frozenset(hidden)

@@ -1,0 +1,196 @@
+"""What is known: up to which position of the ledger each cause of a change is taken in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Connection, and_, exists, not_, or_, select
+
+from services.metrics.replay.frame import Frame
+from services.metrics.tables import backfills, cut_overs, excluded, retractions
+from shared.clock import midnight_utc
+from shared.ledger.projecting import known
+from shared.ledger.tables import events
+from shared.periods import Calendar
+
+Condition = ColumnElement[bool]
+# Why a figure changes, in the order in which a restatement splits it.
+CAUSES = (
+    "late", "backfills", "retractions", "restatements", "cut_over", "exchange_rates", "calendar",
+    "definition",
+)  # fmt: skip
+# Causes of an exclusion, as stored.
+RETRACTED, RESTATED, BACKFILLED = "retracted", "restated", "backfilled"
+
+
+@dataclass(frozen=True, slots=True)
+class Knowledge:
+    """The position up to which each cause is known; the same for all, except in a restatement."""
+
+    late: int
+    backfills: int
+    retractions: int
+    restatements: int
+    cut_over: int
+    exchange_rates: int
+    calendar: int
+    definition: int
+
+    @classmethod
+    def at(cls, position: int) -> Knowledge:
+        return cls(*(position for _ in CAUSES))
+
+    def until(self, cause: str, position: int) -> Knowledge:
+        """The same with one cause known up to another position."""
+        return replace(self, **{cause: position})
+
+    @property
+    def uniform(self) -> bool:
+        return len({getattr(self, cause) for cause in CAUSES}) == 1
+
+
+def counting(
+    connection: Connection, tenant_id: UUID, k: Knowledge, *, shown: str | None = None
+) -> list[Condition]:
+    """The conditions under which an event counts, whatever the cut-overs say.
+
+    It is recorded, or part of a backfill that is closed and not reverted (or `shown` although it
+    is open); not superseded by a higher sequence; and not retracted on its own or with a range of
+    its source.
+    """
+    return [
+        events.c.tenant_id == tenant_id,
+        events.c.position <= max(k.late, k.backfills),
+        _recorded(connection, tenant_id, k, shown),
+        ~_excluded(tenant_id, RETRACTED, k.retractions),
+        ~_excluded(tenant_id, RESTATED, k.restatements),
+        ~_excluded(tenant_id, BACKFILLED, k.backfills),
+        *_unannounced(tenant_id, k),
+        *(not_(within) for within in _ranges(connection, tenant_id, k.retractions)),
+    ]
+
+
+def _recorded(
+    connection: Connection, tenant_id: UUID, k: Knowledge, shown: str | None
+) -> Condition:
+    closed = connection.execute(
+        select(backfills.c.backfill_id, backfills.c.from_position).where(
+            backfills.c.tenant_id == tenant_id,
+            backfills.c.state == "closed",
+            known(backfills, k.backfills),
+        )
+    ).all()
+    plain = and_(events.c.backfill.is_(None), events.c.position <= k.late)
+    # What slips in while a backfill is being closed is no part of it.
+    within_closed = [
+        and_(events.c.backfill == row.backfill_id, events.c.position < row.from_position)
+        for row in closed
+    ]
+    looked_at = [events.c.backfill == shown] if shown else []
+    return or_(plain, *within_closed, *looked_at)
+
+
+def _excluded(tenant_id: UUID, cause: str, position: int) -> Condition:
+    return exists().where(
+        excluded.c.tenant_id == tenant_id,
+        excluded.c.position == events.c.position,
+        excluded.c.cause == cause,
+        known(excluded, position),
+    )
+
+
+def _unannounced(tenant_id: UUID, k: Knowledge) -> list[Condition]:
+    """Leave out versions of a fact that are recorded, while restatements are not known so far."""
+    if k.restatements >= k.late:
+        return []
+    announces = exists().where(
+        excluded.c.tenant_id == tenant_id,
+        excluded.c.from_position == events.c.position,
+        excluded.c.cause == RESTATED,
+    )
+    return [or_(events.c.position <= k.restatements, ~announces)]
+
+
+def _ranges(connection: Connection, tenant_id: UUID, position: int) -> list[Condition]:
+    rows = connection.execute(
+        select(retractions).where(
+            retractions.c.tenant_id == tenant_id,
+            retractions.c.from_position <= position,
+            retractions.c.event_id.is_(None),
+        )
+    )
+    return [in_range(row) for row in rows]
+
+
+def in_range(row: Any) -> Condition:
+    """The events that a retraction of a source's range takes back."""
+    inside = [events.c.source == row.source, events.c.position < row.from_position]
+    if row.starts_at is not None:
+        inside.append(events.c.occurred_at >= row.starts_at)
+    if row.ends_at is not None:
+        inside.append(events.c.occurred_at < row.ends_at)
+    return and_(*inside)
+
+
+@dataclass(frozen=True, slots=True)
+class CutOver:
+    """From a day on, one source's facts count instead of another's; for some types, or all."""
+
+    old_source: str
+    new_source: str
+    on: date
+    events: tuple[str, ...]
+
+    def hides(self, source: str, name: str, day: date) -> bool:
+        if self.events and name not in self.events:
+            return False
+        return (source == self.old_source and day >= self.on) or (
+            source == self.new_source and day < self.on
+        )
+
+
+def cut_overs_known(connection: Connection, tenant_id: UUID, position: int) -> list[CutOver]:
+    """The cut-overs in force at a position."""
+    rows = connection.execute(
+        select(cut_overs)
+        .where(cut_overs.c.tenant_id == tenant_id, known(cut_overs, position), ~cut_overs.c.lifted)
+        .order_by(cut_overs.c.old_source, cut_overs.c.new_source)
+    )
+    return [
+        CutOver(row.old_source, row.new_source, row.on_day, tuple(row.event_names.split()))
+        for row in rows
+    ]
+
+
+def not_cut_over(cuts: Sequence[CutOver], calendar: Calendar) -> list[Condition]:
+    """Leave out what a cut-over takes from the old or from the new source."""
+    return [not_(_hidden(cut, calendar)) for cut in cuts]
+
+
+def _hidden(cut: CutOver, calendar: Calendar) -> Condition:
+    from_day = or_(
+        and_(events.c.occurred_on.is_(None), events.c.occurred_at >= calendar.instant(cut.on)),
+        and_(events.c.occurred_on.is_not(None), events.c.occurred_at >= midnight_utc(cut.on)),
+    )
+    hidden = or_(
+        and_(events.c.source == cut.old_source, from_day),
+        and_(events.c.source == cut.new_source, not_(from_day)),
+    )
+    return and_(hidden, events.c.name.in_(cut.events)) if cut.events else hidden
+
+
+def within(frame: Frame, *, from_start: bool, to_end: bool) -> list[Condition]:
+    """Occurred in the span of a frame; events that know only a date are compared by date."""
+    timed: list[Condition] = [events.c.occurred_on.is_(None)]
+    dated: list[Condition] = [events.c.occurred_on.is_not(None)]
+    if from_start:
+        timed.append(events.c.occurred_at >= min(frame.starts))
+        dated.append(events.c.occurred_at >= midnight_utc(min(frame.start_days)))
+    if to_end:
+        timed.append(events.c.occurred_at < max(frame.ends))
+        dated.append(events.c.occurred_at < midnight_utc(max(p.end for p in frame.periods)))
+    return [or_(and_(*timed), and_(*dated))] if from_start or to_end else []

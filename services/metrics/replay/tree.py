@@ -1,0 +1,232 @@
+"""Definitions made of others: ratios, cumulatives and expressions over exact figures."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from fractions import Fraction
+
+from services.metrics.domain.definition import (
+    Conversion,
+    Cumulative,
+    Derived,
+    Duration,
+    InlineInput,
+    Leaf,
+    MetricRef,
+    Node,
+    Ratio,
+    Simple,
+    SinceWindow,
+    State,
+    TimeInState,
+    ToDateWindow,
+    TrailingWindow,
+    walk,
+)
+from services.metrics.domain.windows import parse_window, shifted
+from services.metrics.replay.frame import Figure, Figures
+from shared.expression import FormulaError, evaluate, names_in, parse
+from shared.periods import ONE_DAY, Calendar, Grain, Period, period_holding
+from shared.zones import FIRST_YEAR
+
+BEGINNING = date(FIRST_YEAR, 1, 1)
+_FIRST_DIGEST = b"worthwhile"
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A metric as another one refers to it."""
+
+    key: str
+    version: int
+    unit: str
+    node: Node
+
+
+References = Mapping[str, Named]
+LeafFigures = Callable[[Leaf, str, Sequence[Period]], Figures]
+# Whether nothing can be said of a node yet at the end of a period.
+Unborn = Callable[[Node, Period], bool]
+
+
+@dataclass(frozen=True)
+class Tree:
+    """Evaluates definitions by evaluating what they are made of."""
+
+    references: References
+    calendar: Calendar
+    leaf_figures: LeafFigures
+    unborn: Unborn
+
+    def figures(self, node: Node, unit: str, periods: Sequence[Period]) -> Figures:
+        """The figures of a node, one for each period and group; `unit` is its metric's."""
+        match node:
+            case Simple() | State() | Duration() | TimeInState() | Conversion():
+                return self._leaf(node, unit, periods)
+            case MetricRef():
+                named = self.references[node.metric]
+                return self.figures(named.node, named.unit, periods)
+            case Ratio():
+                parts = [
+                    self.figures(part, "", periods) for part in (node.numerator, node.denominator)
+                ]
+                return joined(parts, lambda pair: _ratio(pair[0], pair[1]))
+            case Cumulative():
+                windows = [_window(node.window, period, self.calendar) for period in periods]
+                return in_turn([self.figures(node.of, unit, [window]) for window in windows])
+            case Derived():
+                return self._derived(node, periods)
+
+    def _leaf(self, leaf: Leaf, unit: str, periods: Sequence[Period]) -> Figures:
+        disjoint = all(a.end <= b.start for a, b in itertools.pairwise(periods))
+        if disjoint:
+            return self.leaf_figures(leaf, unit, periods)
+        return in_turn([self.leaf_figures(leaf, unit, [period]) for period in periods])
+
+    def _derived(self, node: Derived, periods: Sequence[Period]) -> Figures:
+        term = parse(node.expression)
+        names = sorted(names_in(term))
+        parts = [self._input(node, name, periods) for name in names]
+
+        def make(figures: Sequence[Figure]) -> Figure:
+            found = _combined(figures)
+            missing = [figure.reason or "no_events" for figure in figures if figure.value is None]
+            if missing:
+                found.reason = missing[0]
+                return found
+            known = {n: f.value or Fraction(0) for n, f in zip(names, figures, strict=True)}
+            try:
+                found.value = evaluate(term, known, Fraction)
+            except FormulaError:
+                found.reason = "zero_denominator"
+            return found
+
+        return joined(parts, make)
+
+    def _input(self, node: Derived, name: str, periods: Sequence[Period]) -> Figures:
+        given = node.inputs[name]
+        if given.offset:
+            periods = [shifted(period, given.offset, self.calendar) for period in periods]
+        if isinstance(given, InlineInput):
+            child: Node = given.definition
+        else:
+            child = MetricRef(metric=given.metric)
+        found = self.figures(child, "", periods)
+        if zero_when_empty(child, self.references):
+            for index, period in enumerate(periods):
+                if self.unborn(child, period):
+                    for figures in (*found.groups.values(), found.empty):
+                        figures[index].value = None
+                        figures[index].reason = "before_first_event"
+        return found
+
+
+def resolved(node: Node, references: References) -> Node:
+    """What a reference stands for; other nodes stand for themselves."""
+    while isinstance(node, MetricRef):
+        node = references[node.metric].node
+    return node
+
+
+def leaves_of(node: Node, references: References) -> list[Leaf]:
+    """All leaves that a node is made of in the end."""
+    found: list[Leaf] = []
+    for _, part in walk(node):
+        if isinstance(part, MetricRef):
+            found += leaves_of(references[part.metric].node, references)
+        else:
+            found.append(part)
+    return found
+
+
+def zero_when_empty(node: Node, references: References) -> bool:
+    """Whether nothing counts as 0 once the sources have begun to send."""
+    match resolved(node, references):
+        case Simple(kind=kind):
+            return kind in ("count", "sum", "distinct")
+        case State(statistic=statistic):
+            return statistic != "average"
+        case TimeInState(statistic=statistic):
+            return statistic == "sum"
+        case Conversion(as_=shape):
+            return shape == "count"
+        case Cumulative(of=part):
+            return zero_when_empty(part, references)
+        case _:
+            return False
+
+
+def adds_up(node: Node, references: References) -> bool:
+    """Whether the figures of neighbouring periods add up to the figure of both."""
+    match resolved(node, references):
+        case Simple(kind=kind, per_subject=subjects):
+            return kind in ("count", "sum") and subjects == "all"
+        case TimeInState(statistic=statistic):
+            return statistic == "sum"
+        case _:
+            return False
+
+
+def joined(parts: Sequence[Figures], make: Callable[[Sequence[Figure]], Figure]) -> Figures:
+    """Figures made of several others, period by period and group by group."""
+
+    def made(rows: Sequence[Sequence[Figure]]) -> list[Figure]:
+        return [make(figures) for figures in zip(*rows, strict=True)]
+
+    groups = {group: None for part in parts for group in part.groups}
+    return Figures(
+        {group: made([part.of(group) for part in parts]) for group in groups},
+        made([part.empty for part in parts]),
+    )
+
+
+def in_turn(parts: Sequence[Figures]) -> Figures:
+    """Figures of single periods, one after the other."""
+    groups = {group: None for part in parts for group in part.groups}
+    return Figures(
+        {group: [part.of(group)[0] for part in parts] for group in groups},
+        [part.empty[0] for part in parts],
+    )
+
+
+def _combined(figures: Sequence[Figure]) -> Figure:
+    """A figure without value that rests on others."""
+    hashed = hashlib.sha256()
+    for figure in figures:
+        hashed.update(figure.digest.to_bytes(32, "big"))
+    return Figure(
+        n=sum(figure.n for figure in figures),
+        digest=int.from_bytes(hashed.digest(), "big"),
+        currencies=frozenset[str]().union(*(figure.currencies for figure in figures)),
+        pending=any(figure.pending for figure in figures),
+    )
+
+
+def _ratio(above: Figure, below: Figure) -> Figure:
+    ratio = _combined([above, below])
+    ratio.numerator, ratio.denominator, ratio.n = above.value, below.value, below.n
+    if above.value is None or below.value is None:
+        ratio.reason = below.reason or above.reason
+    elif below.value == 0:
+        ratio.reason = "zero_denominator"
+    else:
+        ratio.value = above.value / below.value
+    return ratio
+
+
+def _window(
+    window: TrailingWindow | ToDateWindow | SinceWindow, period: Period, calendar: Calendar
+) -> Period:
+    match window:
+        case TrailingWindow(trailing=text):
+            start = parse_window(text).day_before(period.end)
+        case ToDateWindow(to_date=grain):
+            begun: Grain = grain
+            start = period_holding(period.end - ONE_DAY, begun, calendar).start
+        case SinceWindow():
+            start = BEGINNING
+    return Period(period.name, min(start, period.end - ONE_DAY), period.end)

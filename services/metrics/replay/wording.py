@@ -1,0 +1,119 @@
+"""Answers in words of the wire: values rounded once, reasons, coverage and proof."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, timedelta
+from fractions import Fraction
+
+from services.metrics.domain.units import is_money
+from services.metrics.replay.answer import SEMANTICS, Coverage, Proof, Value
+from services.metrics.replay.frame import Figure, Group
+from services.metrics.replay.plan import Computed
+from services.metrics.replay.tree import zero_when_empty
+from shared.money import exact, figure
+from shared.periods import Grain, split
+
+MAX_GAPS = 100
+CADENCES: dict[str, Grain] = {
+    "daily": "day", "weekly": "week", "monthly": "month", "quarterly": "quarter", "yearly": "year",
+}  # fmt: skip
+
+
+def word(computed: Computed) -> list[Value]:
+    """The answer's values, each rounded once, in order of period, then group."""
+    days = _days(computed)
+    return [
+        _value(computed, index, group, computed.groups[group][index], days[index])
+        for index in range(len(computed.frame.periods))
+        for group in sorted(computed.groups)
+    ]
+
+
+def reason_of(computed: Computed, index: int, found: Figure) -> str | None:
+    """Why a figure has no value, or None where it has one."""
+    question, since = computed.question, computed.since
+    if since.first_day is None and since.answered_from is not None:
+        return "not_yet_recorded"
+    begins_later = since.first_day is None or computed.frame.periods[index].end <= since.first_day
+    if begins_later and zero_when_empty(question.definition, question.references):
+        return "before_first_event"
+    return found.reason
+
+
+def _value(computed: Computed, index: int, group: Group, found: Figure, days: set[date]) -> Value:
+    question, period = computed.question, computed.frame.periods[index]
+    view = computed.reading.view
+    reason = reason_of(computed, index, found)
+    value = None if reason else found.value
+    settled = computed.frame.ends[index] + timedelta(days=question.settles_after)
+    return Value(
+        period=period.name,
+        start=period.start,
+        end=period.end,
+        value=None if value is None else figure(value),
+        reason=reason,
+        answered_from=computed.since.answered_from if reason == "not_yet_recorded" else None,
+        provisional=found.pending or view.known_at < settled,
+        numerator=_exact(found.numerator),
+        denominator=_exact(found.denominator),
+        currency=_currency(question.unit, found),
+        n=found.n,
+        coverage=_coverage(computed, index, days),
+        group=dict(zip(question.group_by, group, strict=False)),
+        proof=Proof(
+            metric=question.metric,
+            version=question.version,
+            events=found.n,
+            digest=f"{found.digest:064x}",
+            position=view.position,
+            semantics=SEMANTICS,
+        ),
+    )
+
+
+def _exact(value: Fraction | None) -> str | None:
+    return None if value is None else exact(value)
+
+
+def _currency(unit: str, found: Figure) -> str | None:
+    if is_money(unit) and len(found.currencies) == 1:
+        return next(iter(found.currencies))
+    return None
+
+
+def _days(computed: Computed) -> Sequence[set[date]]:
+    """The days of each period on which events of the metric's types occurred."""
+    frame, question = computed.frame, computed.question
+    found: list[set[date]] = [set() for _ in frame.periods]
+    if question.cadence in CADENCES:
+        rows = computed.reading.rows(question.own_names(), frame, from_start=True, to_end=True)
+        for row in rows:
+            index = frame.index_of(row)
+            if index is not None:
+                found[index].add(frame.day_of(row))
+    return found
+
+
+def _coverage(computed: Computed, index: int, days: set[date]) -> Coverage:
+    question, period = computed.question, computed.frame.periods[index]
+    grain = CADENCES.get(question.cadence or "")
+    if grain is None:
+        return Coverage(cadence=question.cadence, slots=0, delivered=0, share=None, gaps=[])
+    # A slot that begins before the period belongs to the one before.
+    slots = [
+        slot
+        for slot in split(period.start, period.end, grain, computed.frame.calendar)
+        if slot.start >= period.start
+    ]
+    if not slots:
+        return Coverage(cadence=question.cadence, slots=0, delivered=0, share=None, gaps=[])
+    gaps = [s.name for s in slots if not any(s.start <= day < s.end for day in days)]
+    delivered = len(slots) - len(gaps)
+    return Coverage(
+        cadence=question.cadence,
+        slots=len(slots),
+        delivered=delivered,
+        share=figure(Fraction(delivered, len(slots))),
+        gaps=gaps[:MAX_GAPS],
+    )

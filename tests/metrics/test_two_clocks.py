@@ -1,0 +1,275 @@
+"""What is learned, taken back, loaded later or replaced: each figure as known at each moment."""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from tests.support.house import Key
+from tests.support.samples import CLOSED, WIN_RATE, WON, closed, deals, event
+
+REVENUE = {**WON, "kind": "sum", "field": "amount"}
+
+
+def define(
+    key: Key, name: str, definition: dict[str, Any], unit: str = "count", **more: Any
+) -> None:
+    body = {"key": name, "name": name, "unit": unit, "definition": definition, **more}
+    key.post("metrics", "/v1/metrics", body)
+
+
+def value(key: Key, name: str, period: str, **params: Any) -> Any:
+    found = key.get("metrics", f"/v1/metrics/{name}/values", period=period, **params)["values"][0]
+    return found["value"] if found["reason"] is None else found["reason"]
+
+
+def head(key: Key) -> str:
+    token: str = key.get("metrics", "/v1/calendar")["basis"]
+    return token
+
+
+def backfill(key: Key, *events: dict[str, Any]) -> str:
+    made = key.post("metrics", "/v1/backfills", {"name": "History", "reason": "The old system"})
+    answer = key.post("metrics", f"/v1/events?backfill={made['id']}", list(events))
+    assert answer["accepted"] == len(events), answer
+    identity: str = made["id"]
+    return identity
+
+
+def change(key: Key, identity: str, verb: str) -> Any:
+    return key.post("metrics", f"/v1/backfills/{identity}/{verb}", {"reason": "Looked at"})
+
+
+def test_a_backfill_counts_from_its_closing_until_it_is_reverted(key: Key) -> None:
+    define(key, "closed", CLOSED)
+    key.events(closed("new", "2024-05-01"))
+    identity = backfill(key, closed("old", "2023-05-01"), closed("older", "2022-05-01"))
+    before = head(key)
+    assert value(key, "closed", "2023") == "before_first_event"
+    assert value(key, "closed", "2023", with_backfill=identity) == 1
+    assert value(key, "closed", "2024", with_backfill=identity) == 1
+    assert change(key, identity, "close")["state"] == "closed"
+    while_closed = head(key)
+    assert (value(key, "closed", "2023"), value(key, "closed", "2021")) == (1, "before_first_event")
+    assert value(key, "closed", "2023", basis=before) == "before_first_event"
+    assert change(key, identity, "revert")["state"] == "reverted"
+    assert value(key, "closed", "2023") == "before_first_event"
+    assert value(key, "closed", "2023", basis=while_closed) == 1
+    shown = key.get("metrics", f"/v1/backfills/{identity}")
+    assert (shown["state"], shown["events"]) == ("reverted", 2)
+
+
+def test_a_backfill_of_restatements_replaces_and_gives_back_what_stood(key: Key) -> None:
+    define(key, "revenue", REVENUE, "EUR")
+    key.events(closed("a", "2024-05-01", amount=100, currency="EUR", _sequence="1"))
+    identity = backfill(
+        key,
+        closed("a", "2024-05-01", amount=70, currency="EUR", _sequence="2"),
+        closed("b", "2024-06-01", amount=5, currency="EUR"),
+    )
+    assert value(key, "revenue", "2024") == 100
+    assert value(key, "revenue", "2024", with_backfill=identity) == 75
+    change(key, identity, "close")
+    assert value(key, "revenue", "2024") == 75
+    key.events(closed("a", "2024-05-01", amount=60, currency="EUR", _sequence="3"))
+    assert value(key, "revenue", "2024") == 65
+    change(key, identity, "revert")
+    assert value(key, "revenue", "2024") == 60
+
+
+def test_a_dropped_backfill_never_counts_and_takes_no_more(key: Key) -> None:
+    define(key, "closed", CLOSED)
+    identity = backfill(key, closed("old", "2023-05-01"))
+    change(key, identity, "drop")
+    assert value(key, "closed", "2023") != 1
+    for verb in ("close", "drop", "revert"):
+        problem = key.refused(409, "POST", "metrics", f"/v1/backfills/{identity}/{verb}",
+                              json={"reason": "again"})  # fmt: skip
+        assert "dropped" in problem["detail"]
+    path = f"/v1/events?backfill={identity}"
+    key.refused(409, "POST", "metrics", path, json=[closed("more", "2023-05-02")])
+    unknown = "/v1/events?backfill=0199b1f0-0000-7000-8000-000000000001"
+    key.refused(404, "POST", "metrics", unknown, json=[closed("more", "2023-05-02")])
+
+
+def restated(key: Key, period: str, first: str, last: str, name: str = "revenue") -> Any:
+    return key.get("metrics", f"/v1/metrics/{name}/restatement",
+                   period=period, **{"from": first, "to": last})  # fmt: skip
+
+
+def test_a_restatement_names_each_cause_and_its_parts_add_up(key: Key) -> None:
+    """One change of every cause between two bases, each of another size."""
+    define(key, "revenue", REVENUE, "EUR")
+
+    def won(identity: str, amount: Any, day: str = "2024-02-10", **more: Any) -> dict[str, Any]:
+        return closed(identity, day, amount=amount, **{"currency": "EUR", **more})
+
+    key.events(
+        won("kept", 1000), won("gone", 20), won("changed", 300, _sequence="1"),
+        won("range", 7, _source="/other"), won("dollars", 100, currency="USD"),
+        event("fx1", "fx.rate.observed", "2024-01-01", base="USD", quote="EUR", rate="0.5"),
+        won("night", 50_000, "2024-03-31T23:30:00Z"),
+    )  # fmt: skip
+    key.post("metrics", "/v1/bases", {"name": "Close", "closes": "2024-Q1", "reason": "Closing"})
+    first = head(key)
+    key.events(won("late", 4))
+    change(key, backfill(key, won("loaded", 9)), "close")
+    gone = {"source": "/crm", "event_id": "gone", "reason": "A test deal"}
+    key.post("metrics", "/v1/retractions", gone)
+    key.events(won("changed", 330, _sequence="2"))
+    key.post("metrics", "/v1/cut-overs", {"old_source": "/other", "new_source": "/newer",
+                                          "on": "2024-01-01", "reason": "Replaced"})  # fmt: skip
+    key.events(event("fx2", "fx.rate.observed", "2024-02-01", base="USD", quote="EUR", rate="0.75"))
+    zone = {"zone": "Europe/Berlin", "reason": "Head office"}
+    assert key.send("PUT", "metrics", "/v1/calendar", json=zone).status_code == 200
+    define(key, "revenue", {**REVENUE, "where": {"all": [
+        WON["where"], {"not": {"field": "amount", "op": "lt", "value": 5}}]}}, "EUR")  # fmt: skip
+    found = restated(key, "2024-Q1", "Close", head(key))
+    parts = {part["cause"]: part["change"] for part in found["parts"]}
+    assert {cause: Decimal(change) for cause, change in parts.items()} == {
+        "late": 4, "backfills": 9, "retractions": -20, "restatements": 30, "cut_over": -7,
+        "exchange_rates": 25, "calendar": -50_000, "definition": -4,
+    }  # fmt: skip
+    assert list(parts) == [
+        "late", "backfills", "retractions", "restatements", "cut_over", "exchange_rates",
+        "calendar", "definition",
+    ]  # fmt: skip
+    assert sum(map(Decimal, parts.values())) == Decimal(found["change"])
+    assert found["from"]["value"] == value(key, "revenue", "2024-Q1", basis=first)
+    assert found["to"]["value"] == value(key, "revenue", "2024-Q1")
+    problem = key.refused(422, "GET", "metrics", "/v1/metrics/revenue/restatement"
+                          f"?period=2024-Q1&from={head(key)}&to={first}")  # fmt: skip
+    assert "must not lie after" in problem["detail"]
+
+
+def test_a_timeline_shows_each_change_of_one_answer(key: Key) -> None:
+    define(key, "revenue", REVENUE, "EUR")
+    for number, amount in enumerate((10, 20, 30)):
+        key.events(closed(str(number), "2024-02-10", amount=amount, currency="EUR"))
+        key.events(closed(f"x{number}", "2023-02-10", amount=1, currency="EUR"))
+    key.post("metrics", "/v1/retractions", {"source": "/crm", "event_id": "1", "reason": "None"})
+    path = "/v1/metrics/revenue/timeline"
+    changes = key.get("metrics", path, period="2024-Q1")["items"]
+    assert [c["value"] for c in changes][-4:] == [10, 30, 60, 40]
+    for entry in changes:
+        if entry["value"] is not None:
+            assert value(key, "revenue", "2024-Q1", basis=entry["basis"]) == entry["value"]
+    page = key.get("metrics", path, period="2024-Q1", limit=2)
+    collected = page["items"]
+    while page["next_cursor"]:
+        page = key.get("metrics", path, period="2024-Q1", limit=2, cursor=page["next_cursor"])
+        collected += page["items"]
+    assert collected == changes
+
+
+def test_replaced_systems_are_one_series_once_a_day_is_chosen(key: Key) -> None:
+    """The old CRM until March, the new one from February, both telling of February and March."""
+    define(key, "closed", CLOSED, guidelines={"cadence": "monthly", "sources": ["CRM"]})
+    months = ["2024-01", "2024-02", "2024-03", "2024-04"]
+    for number, month in enumerate(months):
+        if number < 3:
+            key.events(closed(f"o{month}", f"{month}-10", _source="/old"))
+        if number > 0:
+            key.events(closed(f"n{month}", f"{month}-11", _source="/new"))
+
+    def counts(**params: Any) -> list[Any]:
+        found = key.get("metrics", "/v1/metrics/closed/values", period=months, **params)
+        return [v["value"] for v in found["values"]]
+
+    def overlap() -> list[Any]:
+        quality = key.get("metrics", "/v1/metrics/closed/quality", period="2024-Q1")
+        return [(o["sources"], o["start"], o["end"]) for o in quality["overlaps"]]
+
+    before = head(key)
+    assert counts() == [1, 2, 2, 1]
+    assert overlap() == [(["/old", "/new"], "2024-02-11", "2024-03-11")]
+    cut = {"old_source": "/old", "new_source": "/new", "on": "2024-03-01", "reason": "Go-live"}
+    key.post("metrics", "/v1/cut-overs", cut)
+    assert counts() == [1, 1, 1, 1]
+    assert overlap() == []
+    assert counts(basis=before) == [1, 2, 2, 1]
+    assert [c["on"] for c in key.get("metrics", "/v1/cut-overs")["items"]] == ["2024-03-01"]
+    path = "/v1/cut-overs?old_source=/old&new_source=/new"
+    assert key.send("DELETE", "metrics", path).status_code == 204
+    assert counts() == [1, 2, 2, 1]
+    key.refused(404, "DELETE", "metrics", path)
+    own = {**cut, "new_source": "/old"}
+    assert key.refused(422, "POST", "metrics", "/v1/cut-overs", json=own)["status"] == 422
+
+
+def test_a_named_basis_is_used_once_and_stands_for_its_state(key: Key) -> None:
+    key.post("metrics", "/v1/metrics", WIN_RATE)
+    key.events(*deals("2024-Q1", 1, 1))
+    named = key.post("metrics", "/v1/bases", {"name": "Close of Q1", "closes": "2024-Q1",
+                                              "reason": "Reported to the board"})  # fmt: skip
+    key.events(*deals("2024-Q1", 3, 0)[2:])
+    assert value(key, "win-rate", "2024-Q1", basis=named["basis"]) == 0.5
+    assert key.get("metrics", "/v1/bases/Close of Q1") == named
+    again = {"name": "Close of Q1", "reason": "Again"}
+    key.refused(409, "POST", "metrics", "/v1/bases", json=again)
+    wrong = {"name": "x", "closes": "2024-Q7", "reason": "No such quarter"}
+    assert key.refused(422, "POST", "metrics", "/v1/bases", json=wrong)["errors"]
+    assert [b["name"] for b in key.get("metrics", "/v1/bases")["items"]] == ["Close of Q1"]
+
+
+def test_quality_holds_the_guidelines_against_what_arrived(key: Key) -> None:
+    guidelines = {"cadence": "monthly", "responsible": "Ann"}
+    define(key, "revenue", REVENUE, "EUR", guidelines=guidelines, dimensions=["region"])
+    sent = [closed("a", "2024-01-10", amount=5, currency="EUR", region="n"),
+            closed("b", "2024-03-10", currency="EUR")]  # fmt: skip
+    key.events(*sent)
+    key.post("metrics", "/v1/events", [sent[0], closed("c", "2024-01-11", "maybe")])
+    found = key.get("metrics", "/v1/metrics/revenue/quality", period="2024-Q1")
+    assert (found["cadence"], found["responsible"], found["fresh"]) == ("monthly", "Ann", False)
+    assert found["coverage"]["gaps"] == ["2024-02"]
+    assert found["last_occurred_at"] == "2024-03-10T00:00:00Z"
+    (source,) = found["sources"]
+    assert (source["source"], source["events"], source["late_share"]) == ("/crm", 2, 1)
+    missing = {f["field"]: f["share"] for f in found["fields"]}
+    assert missing == {"amount": 0.5, "region": 0.5}
+    told = found["intake"]
+    assert (told["accepted"], told["duplicates"], told["invalid"]) == (2, 1, 1)
+
+
+def test_time_zone_changes_and_summer_time_move_days_not_events(key: Key) -> None:
+    define(key, "closed", CLOSED)
+    zone = {"zone": "Europe/Berlin", "reason": "Head office"}
+    assert key.send("PUT", "metrics", "/v1/calendar", json=zone).status_code == 200
+    key.events(
+        closed("last-winter-hour", "2024-03-30T22:59:59Z"),
+        closed("short-day", "2024-03-30T23:00:00Z"),
+        closed("short-day-ends", "2024-03-31T21:59:59Z"),
+        closed("april", "2024-03-31T22:00:00Z"),
+    )
+    days = ["2024-03-30", "2024-03-31", "2024-04-01"]
+    found = key.get("metrics", "/v1/metrics/closed/values", period=days)["values"]
+    assert [v["value"] for v in found] == [1, 2, 1]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "begins", "bounds"),
+    [
+        ("4-4-5", "nearest", ["2023-01-29", "2023-02-26", "2023-03-26", "2023-04-30"]),
+        ("5-4-4", "nearest", ["2023-01-29", "2023-03-05", "2023-04-02", "2023-04-30"]),
+        ("4-5-4", "on_or_before", ["2023-01-29", "2023-02-26", "2023-04-02", "2023-04-30"]),
+    ],
+)
+def test_fiscal_months_of_whole_weeks(
+    key: Key, pattern: str, begins: str, bounds: list[str]
+) -> None:
+    """The retail calendar of 2023: the Sunday nearest to 1 February, and a 53rd week at its end."""
+    body = {"week_start": 7, "fiscal_start_month": 2, "fiscal_name": "start",
+            "fiscal_weeks": pattern, "fiscal_begins": begins, "reason": "Retail"}  # fmt: skip
+    assert key.send("PUT", "metrics", "/v1/calendar", json=body).status_code == 200
+    define(key, "closed", CLOSED)
+    periods = ["FY2023-P01", "FY2023-P02", "FY2023-P03", "FY2023-P12"]
+    found = key.get("metrics", "/v1/metrics/closed/values", period=periods)["values"]
+    assert [v["start"] for v in found[:3]] + [found[2]["end"]] == bounds
+    assert (found[3]["end"] == "2024-02-04") == (begins == "nearest")
+    span = {"from": "2023-01-29", "to": "2024-01-01", "grain": "fiscal_month"}
+    year = key.get("metrics", "/v1/metrics/closed/values", **span)
+    assert len(year["values"]) == 12
+    assert json.dumps(year["values"][0]["period"]) == '"FY2023-P01"'
