@@ -45,8 +45,13 @@ class Calendar:
     transitions: Transitions | None = None
 
     @property
+    def offsets(self) -> Transitions:
+        """The zone's offsets, as recorded or as this machine has them."""
+        return self.transitions or transitions_of(self.zone)
+
+    @property
     def clock(self) -> Zone:
-        return zone_of(self.transitions or transitions_of(self.zone))
+        return zone_of(self.offsets)
 
     def instant(self, day: date) -> datetime:
         """The moment at which a day begins here, in UTC."""

@@ -59,6 +59,8 @@ class Service:
     migrations: Path
     create_app: Callable[[ServiceSettings, Database, Ledger], FastAPI]
     create_workers: Callable[[ServiceSettings, Ledger], Workers] | None = None
+    # Makes anew what is kept beside the projections and comes from the ledger alone.
+    rebuild_beside: Callable[[Ledger, UUID, Callable[[int, int], None]], None] | None = None
 
     def open(self, settings: ServiceSettings) -> tuple[Database, Ledger]:
         """The service's database and ledger under these settings."""
@@ -175,6 +177,9 @@ def _add_care(app: typer.Typer, service: Service) -> None:
             for tenant_id in _tenants(database):
                 with _progress(str(tenant_id)) as tell:
                     count = rebuild_projections(ledger, tenant_id, service.projections, tell)
+                if service.rebuild_beside is not None:
+                    with _progress(f"{tenant_id}, cells") as tell:
+                        service.rebuild_beside(ledger, tenant_id, tell)
                 typer.echo(f"{tenant_id}: {count} events")
 
     @app.command()

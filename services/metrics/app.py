@@ -94,4 +94,5 @@ SERVICE = Service(
     migrations=Path(__file__).parent / "migrations",
     create_app=create_app,
     create_workers=create_workers,
+    rebuild_beside=workers.rebuild_cells,
 )

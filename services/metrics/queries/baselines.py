@@ -32,6 +32,7 @@ from services.metrics.queries.figures import (
     reading,
 )
 from services.metrics.replay.answer import Value
+from services.metrics.replay.cells import Cells
 from services.metrics.replay.frame import Figure
 from services.metrics.replay.lens import quantile
 from services.metrics.replay.plan import Computed, compute
@@ -125,7 +126,7 @@ def baseline(
     """A metric's figure over periods as known at the view."""
     found, known_now = metric(view, key, version), reading(view)
     asked = question(view, found, list(periods), where=where)
-    computed = compute(known_now, asked)
+    computed = compute(known_now, asked, Cells())
     figures = computed.groups[()]
     values = word(computed)
     # What the answer itself calls null enters nothing.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 from services.metrics.domain.definition import (
@@ -74,6 +75,20 @@ class Computed:
     frame: Frame
     groups: dict[Group, list[Figure]]
     since: Since
+    cells: Cells | None
+
+    def days(self) -> list[set[date]]:
+        """The days of each period on which events of the metric's types occurred."""
+        names = self.question.own_names()
+        found = self.cells.days(self.reading, names, self.frame) if self.cells else None
+        if found is not None:
+            return found
+        found = [set() for _ in self.frame.periods]
+        for row in self.reading.rows(names, self.frame, from_start=True, to_end=True):
+            index = self.frame.index_of(row)
+            if index is not None:
+                found[index].add(self.frame.day_of(row))
+        return found
 
 
 def compute(reading: Reading, question: Question, cells: Cells | None = None) -> Computed:
@@ -87,7 +102,7 @@ def compute(reading: Reading, question: Question, cells: Cells | None = None) ->
     if not question.group_by and () not in found.groups:
         found.groups[()] = found.empty
     since = data_since(reading, question.names())
-    return Computed(question, reading, frame, found.groups, since)
+    return Computed(question, reading, frame, found.groups, since, cells)
 
 
 @dataclass
@@ -138,8 +153,9 @@ class _Evaluation:
         """The figures of a leaf, from cells where there are such, else from the ledger."""
         if self.cells is not None and not self.question.merged:
             found = self.cells.figures(
-                self.reading, leaf, self.question.dimensions, periods, self.group_of,
-                self.question.where, self.exchange if self._adds_money(leaf, unit) else None,
+                self.reading, leaf, self.question.dimensions, periods, self.question.group_by,
+                self.group_of, self.question.where,
+                self.exchange if self._adds_money(leaf, unit) else None,
             )  # fmt: skip
             if found is not None:
                 return self._without_money(found, leaf, unit)

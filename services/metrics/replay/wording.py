@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import date, timedelta
 from fractions import Fraction
 
@@ -22,7 +21,8 @@ CADENCES: dict[str, Grain] = {
 
 def word(computed: Computed) -> list[Value]:
     """The answer's values, each rounded once, in order of period, then group."""
-    days = _days(computed)
+    promised = computed.question.cadence in CADENCES
+    days = computed.days() if promised else [set[date]() for _ in computed.frame.periods]
     return [
         _value(computed, index, group, computed.groups[group][index], days[index])
         for index in range(len(computed.frame.periods))
@@ -80,19 +80,6 @@ def _currency(unit: str, found: Figure) -> str | None:
     if is_money(unit) and len(found.currencies) == 1:
         return next(iter(found.currencies))
     return None
-
-
-def _days(computed: Computed) -> Sequence[set[date]]:
-    """The days of each period on which events of the metric's types occurred."""
-    frame, question = computed.frame, computed.question
-    found: list[set[date]] = [set() for _ in frame.periods]
-    if question.cadence in CADENCES:
-        rows = computed.reading.rows(question.own_names(), frame, from_start=True, to_end=True)
-        for row in rows:
-            index = frame.index_of(row)
-            if index is not None:
-                found[index].add(frame.day_of(row))
-    return found
 
 
 def _coverage(computed: Computed, index: int, days: set[date]) -> Coverage:

@@ -1,0 +1,213 @@
+"""Building cells: each whole segment is folded once, then merged with its neighbours upwards."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+from fractions import Fraction
+from uuid import UUID
+
+from sqlalchemy import Connection, delete, insert, select, update
+
+from services.metrics.domain.filters import compile_filter
+from services.metrics.replay.cells.chunk import NO_TEXT, Chunk, decode, fits, hashed, scaled
+from services.metrics.replay.cells.delta import changed
+from services.metrics.replay.cells.series import (
+    FANOUT,
+    MAX_LEVEL,
+    SEGMENT,
+    Series,
+    node_of,
+)
+from services.metrics.replay.frame import Row, view_of
+from services.metrics.replay.knowledge import Condition
+from services.metrics.replay.lens import number_reader, text_reader
+from services.metrics.tables import cells, series
+from shared.clock import to_micros
+from shared.database import Database, insert_once
+from shared.ledger.rebuild import head_of
+from shared.ledger.tables import events
+
+Chunks = dict[int, Chunk]
+# So many segments are folded before what they gave is written in one short transaction.
+SEGMENTS_PER_STEP = 8
+
+
+def build_step(
+    database: Database, tenant_id: UUID, wanted: Sequence[Series], segment_size: int = SEGMENT
+) -> int:
+    """Build the next segments of the series that are furthest behind; how many were built."""
+    if not wanted:
+        return 0
+    with database.read(tenant_id) as connection:
+        built = built_segments(connection, tenant_id, wanted)
+        whole = head_of(connection, tenant_id) // segment_size
+        first = min(built.values())
+        last = min(whole, first + SEGMENTS_PER_STEP)
+        due = [one for one in wanted if built[one.id] == first]
+        made = [
+            (n, _fold_run(connection, tenant_id, n * segment_size, (n + 1) * segment_size, due))
+            for n in range(first, last)
+        ]
+    for segment, by_series in made:
+        _write(database, tenant_id, segment, by_series)
+    return len(made)
+
+
+def built_segments(
+    connection: Connection, tenant_id: UUID, wanted: Sequence[Series]
+) -> dict[bytes, int]:
+    """How many segments of each series are built."""
+    rows = connection.execute(
+        select(series.c.series_id, series.c.segments).where(
+            series.c.tenant_id == tenant_id, series.c.series_id.in_([one.id for one in wanted])
+        )
+    )
+    found = {bytes(row.series_id): row.segments for row in rows}
+    return {one.id: found.get(one.id, 0) for one in wanted}
+
+
+def drop_cells(connection: Connection, tenant_id: UUID) -> None:
+    """Forget all cells of a tenant; answers come from the ledger until they are built again."""
+    for table in (cells, series):
+        connection.execute(delete(table).where(table.c.tenant_id == tenant_id))
+
+
+def _fold_run(
+    connection: Connection, tenant_id: UUID, after: int, until: int, due: Sequence[Series]
+) -> list[tuple[Series, Chunks]]:
+    names = sorted({name for one in due for name in one.names})
+    which: list[Condition] = [events.c.name.in_(names)]
+    begun, ended = changed(connection, tenant_id, after, until, which)
+    days: dict[int, date] = {}
+    return [(one, fold_rows(one, [(1, begun), (-1, ended)], days)) for one in due]
+
+
+def fold_rows(
+    one: Series, signed: Sequence[tuple[int, Sequence[Row]]], days: dict[int, date] | None = None
+) -> Chunks:
+    """The chunks of rows that begin (+1) or cease (-1) to count, by month."""
+    fold = _Folding(one, days if days is not None else {})
+    for sign, rows in signed:
+        for row in rows:
+            if row.name in one.names:
+                fold.add(row, sign)
+    return fold.chunks
+
+
+class _Folding:
+    """Rows on their way into chunks."""
+
+    def __init__(self, one: Series, days: dict[int, date]) -> None:
+        leaf = one.leaf
+        self.chunks: Chunks = {}
+        self._series, self._days = one, days
+        self._passes = compile_filter(leaf.where)
+        self._filters = leaf.where is not None
+        self._wanted = set(leaf.events)
+        self._number = number_reader(leaf.field) if leaf.field and one.form != "texts" else None
+        self._text = text_reader(leaf.field) if one.form == "texts" else None
+
+    def add(self, row: Row, sign: int) -> None:
+        one = self._series
+        fields = view_of(row) if self._filters or self._text else row.fields
+        passes = row.name in self._wanted and (not self._filters or self._passes(fields))
+        if not passes and one.form != "events":
+            return
+        text = self._text(fields) if self._text else None
+        value = self._number(fields) if self._number else Fraction(0)
+        if one.form != "events" and (value is None or (self._text and text is None)):
+            return
+        day = self._day_of(row)
+        month = day.year * 12 + day.month - 1
+        chunk = self.chunks.get(month)
+        if chunk is None:
+            chunk = self.chunks[month] = Chunk(one.form)
+        owner, ordinal = chunk.owner(one.key_of(row)), day.toordinal()
+        number = scaled(value) if value is not None else 0
+        if one.form == "events":
+            counted = passes and value is not None
+            subject = hashed(row.subject or f"#{row.position}")
+            self._pack(chunk, number, (ordinal, owner, sign), subject, row, counted)
+            return
+        digest = int.from_bytes(row.leaf, "big") * sign
+        chunk.add_sum(ordinal, owner, sign, sign * number, digest)
+        if one.form == "values":
+            self._pack(chunk, number, (ordinal, owner, sign), NO_TEXT, row, passes)
+        elif text is not None:
+            chunk.rows.append((ordinal, owner, sign, *hashed(text)))
+
+    def _pack(
+        self, chunk: Chunk, number: int, place: tuple[int, int, int], subject: tuple[int, int],
+        row: Row, counted: bool,
+    ) -> None:  # fmt: skip
+        if not fits(number):
+            chunk.wide, number = True, 0
+        if self._series.form == "values":
+            chunk.rows.append((*place, number))
+            return
+        at = to_micros(row.occurred_at)
+        chunk.rows.append((*place, number, *subject, at, row.position, counted, row.leaf))
+
+    def _day_of(self, row: Row) -> date:
+        if row.occurred_on is not None:
+            return row.occurred_on
+        found = self._days.get(row.position)
+        if found is None:
+            found = self._days[row.position] = self._series.calendar.day_of(row.occurred_at)
+        return found
+
+
+def _write(
+    database: Database, tenant_id: UUID, segment: int, by_series: Sequence[tuple[Series, Chunks]]
+) -> None:
+    """Write a segment's chunks and the runs that it completes, in one short transaction."""
+    with database.write(tenant_id) as connection:
+        for one, chunks in by_series:
+            row = {"tenant_id": tenant_id, "series_id": one.id, "spec": one.spec, "segments": 0}
+            insert_once(connection, series, row)
+            moved = connection.execute(
+                update(series)
+                .where(
+                    series.c.tenant_id == tenant_id,
+                    series.c.series_id == one.id,
+                    series.c.segments == segment,
+                )
+                .values(segments=segment + 1)
+            )
+            if moved.rowcount:
+                _insert(connection, tenant_id, one, node_of(0, segment), chunks)
+                _merge_upwards(connection, tenant_id, one, segment + 1)
+
+
+def _merge_upwards(connection: Connection, tenant_id: UUID, one: Series, segments: int) -> None:
+    for level in range(1, MAX_LEVEL + 1):
+        if segments % FANOUT**level:
+            return
+        index = segments // FANOUT**level - 1
+        children = [node_of(level - 1, index * FANOUT + n) for n in range(FANOUT)]
+        rows = connection.execute(
+            select(cells.c.month, cells.c.body)
+            .where(
+                cells.c.tenant_id == tenant_id,
+                cells.c.series_id == one.id,
+                cells.c.node.in_(children),
+            )
+            .order_by(cells.c.node, cells.c.month)
+        )
+        merged: Chunks = {}
+        for month, body in rows:
+            merged.setdefault(month, Chunk(one.form)).take_in(decode(body))
+        _insert(connection, tenant_id, one, node_of(level, index), merged)
+
+
+def _insert(
+    connection: Connection, tenant_id: UUID, one: Series, node: int, chunks: Mapping[int, Chunk]
+) -> None:
+    rows = [
+        {"tenant_id": tenant_id, "series_id": one.id, "node": node, "month": month, "body": body}
+        for month, chunk in sorted(chunks.items())
+        if (body := chunk.encode()) is not None
+    ]
+    if rows:
+        connection.execute(insert(cells), rows)
