@@ -98,22 +98,25 @@ def _fact(event: Event, zone: str) -> Fact:
 
 
 def figure(kind: str, facts: Sequence[Fact], start: date, end: date) -> Fraction | None:
-    """A statistic of the amounts of the deals won in a span (or of their accounts)."""
+    """A statistic of the amounts of the deals won in a span (or of their accounts).
+
+    Amounts of several currencies are converted into euros; None without a rate or an amount.
+    """
     inside = [f for f in facts if start <= f.day < end]
     if kind == "last":
         inside = list({f.event.subject: f for f in inside}.values())
     won = [f for f in inside if f.event.name == "crm.opportunity.closed"
            and f.data["outcome"] == "won"]  # fmt: skip
-    amounts = [Fraction(f.data["amount"]) for f in won if "amount" in f.data]
+    if kind in ("count", "last"):
+        return Fraction(len(won))
+    if kind == "distinct":
+        return Fraction(len({f.data["account"] for f in won if "account" in f.data}))
+    amounts = _amounts([f for f in won if "amount" in f.data], facts)
+    if amounts is None or (not amounts and kind != "sum"):
+        return None
     match kind:
-        case "count" | "last":
-            return Fraction(len(won))
         case "sum":
             return sum(amounts, Fraction(0))
-        case "distinct":
-            return Fraction(len({f.data["account"] for f in won if "account" in f.data}))
-        case _ if not amounts:
-            return None
         case "average":
             return sum(amounts, Fraction(0)) / len(amounts)
         case "min":
@@ -122,3 +125,19 @@ def figure(kind: str, facts: Sequence[Fact], start: date, end: date) -> Fraction
             return max(amounts)
         case _:
             return statistics.median(amounts)
+
+
+def _amounts(won: Sequence[Fact], facts: Sequence[Fact]) -> list[Fraction] | None:
+    if len({f.data["currency"] for f in won}) < 2:
+        return [Fraction(f.data["amount"]) for f in won]
+    converted = []
+    for fact in won:
+        rates = [f for f in facts if f.event.name == "fx.rate.observed" and f.day <= fact.day]
+        if fact.data["currency"] == "EUR":
+            converted.append(Fraction(fact.data["amount"]))
+        elif rates:
+            last = max(rates, key=lambda f: (f.day, f.event.occurred_at, f.event.position))
+            converted.append(Fraction(fact.data["amount"]) * Fraction(last.data["rate"]))
+        else:
+            return None
+    return converted

@@ -9,7 +9,7 @@ from pydantic import Field
 from sqlalchemy import func, select
 
 from services.metrics.domain.sequences import sequence_order
-from services.metrics.replay.knowledge import Knowledge, counting
+from services.metrics.replay.knowledge import Ground, Knowledge
 from services.metrics.tables import backfills
 from shared.errors import NOT_FOUND
 from shared.ledger import View
@@ -85,9 +85,8 @@ def superseded_by(view: View, backfill_id: str) -> frozenset[int]:
     by_source: dict[str, list[str]] = defaultdict(list)
     for source, event_id in told:
         by_source[source].append(event_id)
-    conditions = counting(
-        view.connection, view.tenant_id, Knowledge.at(view.position), shown=backfill_id
-    )
+    ground = Ground.of(view.connection, view.tenant_id, view.position)
+    conditions = ground.counting(Knowledge.at(view.position), backfill_id)
     hidden: set[int] = set()
     for source, ids in by_source.items():
         for start in range(0, len(ids), LOOKUP_CHUNK):

@@ -188,11 +188,13 @@ def _calendar(body: str) -> CalendarSet:
 
 def calendar(view: View) -> Calendar:
     """How the organisation counts its days; UTC, Mondays and January until it says otherwise."""
-    found = calendar_set(view)
-    return Calendar() if found is None else calendar_from(found)
+    return calendar_from(calendar_set(view))
 
 
-def calendar_from(found: CalendarSet) -> Calendar:
+def calendar_from(found: CalendarSet | None) -> Calendar:
+    """The calendar that an event sets, or the one that holds before any does."""
+    if found is None:
+        return Calendar()
     transitions = tuple(found.transitions) if found.transitions else None
     return Calendar(
         found.zone, found.week_start, found.fiscal_start_month, found.fiscal_name, found.currency,
@@ -200,9 +202,8 @@ def calendar_from(found: CalendarSet) -> Calendar:
     )  # fmt: skip
 
 
-def business_hours(view: View) -> BusinessHours:
+def business_hours(found: CalendarSet | None) -> BusinessHours:
     """The organisation's working hours; Monday to Friday, 9 to 17, until it says otherwise."""
-    found = calendar_set(view)
     if found is None:
         return BusinessHours()
     return BusinessHours(

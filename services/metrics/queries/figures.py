@@ -14,7 +14,8 @@ from services.metrics.queries.backfills import superseded_by
 from services.metrics.queries.definitions import (
     Metric,
     business_hours,
-    calendar,
+    calendar_from,
+    calendar_set,
     metric,
     references,
 )
@@ -89,11 +90,12 @@ def reading(
     shown: str | None = None,
 ) -> Reading:
     """What is known at a view; `shown` is an open backfill whose effect is looked at."""
+    stated = calendar_set(view)
     return Reading(
         view,
         knowledge or Knowledge.at(view.position),
-        days or calendar(view),
-        business_hours(view),
+        days or calendar_from(stated),
+        business_hours(stated),
         shown,
         superseded_by(view, shown) if shown else frozenset(),
     )

@@ -8,7 +8,7 @@ from datetime import date
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, and_, exists, not_, or_, select
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, exists, not_, or_, select
 
 from services.metrics.replay.frame import Frame
 from services.metrics.tables import backfills, cut_overs, excluded, retractions
@@ -53,89 +53,6 @@ class Knowledge:
         return len({getattr(self, cause) for cause in CAUSES}) == 1
 
 
-def counting(
-    connection: Connection, tenant_id: UUID, k: Knowledge, *, shown: str | None = None
-) -> list[Condition]:
-    """The conditions under which an event counts, whatever the cut-overs say.
-
-    It is recorded, or part of a backfill that is closed and not reverted (or `shown` although it
-    is open); not superseded by a higher sequence; and not retracted on its own or with a range of
-    its source.
-    """
-    return [
-        events.c.tenant_id == tenant_id,
-        events.c.position <= max(k.late, k.backfills),
-        _recorded(connection, tenant_id, k, shown),
-        ~_excluded(tenant_id, RETRACTED, k.retractions),
-        ~_excluded(tenant_id, RESTATED, k.restatements),
-        ~_excluded(tenant_id, BACKFILLED, k.backfills),
-        *_unannounced(tenant_id, k),
-        *(not_(within) for within in _ranges(connection, tenant_id, k.retractions)),
-    ]
-
-
-def _recorded(
-    connection: Connection, tenant_id: UUID, k: Knowledge, shown: str | None
-) -> Condition:
-    closed = connection.execute(
-        select(backfills.c.backfill_id, backfills.c.from_position).where(
-            backfills.c.tenant_id == tenant_id,
-            backfills.c.state == "closed",
-            known(backfills, k.backfills),
-        )
-    ).all()
-    plain = and_(events.c.backfill.is_(None), events.c.position <= k.late)
-    # What slips in while a backfill is being closed is no part of it.
-    within_closed = [
-        and_(events.c.backfill == row.backfill_id, events.c.position < row.from_position)
-        for row in closed
-    ]
-    looked_at = [events.c.backfill == shown] if shown else []
-    return or_(plain, *within_closed, *looked_at)
-
-
-def _excluded(tenant_id: UUID, cause: str, position: int) -> Condition:
-    return exists().where(
-        excluded.c.tenant_id == tenant_id,
-        excluded.c.position == events.c.position,
-        excluded.c.cause == cause,
-        known(excluded, position),
-    )
-
-
-def _unannounced(tenant_id: UUID, k: Knowledge) -> list[Condition]:
-    """Leave out versions of a fact that are recorded, while restatements are not known so far."""
-    if k.restatements >= k.late:
-        return []
-    announces = exists().where(
-        excluded.c.tenant_id == tenant_id,
-        excluded.c.from_position == events.c.position,
-        excluded.c.cause == RESTATED,
-    )
-    return [or_(events.c.position <= k.restatements, ~announces)]
-
-
-def _ranges(connection: Connection, tenant_id: UUID, position: int) -> list[Condition]:
-    rows = connection.execute(
-        select(retractions).where(
-            retractions.c.tenant_id == tenant_id,
-            retractions.c.from_position <= position,
-            retractions.c.event_id.is_(None),
-        )
-    )
-    return [in_range(row) for row in rows]
-
-
-def in_range(row: Any) -> Condition:
-    """The events that a retraction of a source's range takes back."""
-    inside = [events.c.source == row.source, events.c.position < row.from_position]
-    if row.starts_at is not None:
-        inside.append(events.c.occurred_at >= row.starts_at)
-    if row.ends_at is not None:
-        inside.append(events.c.occurred_at < row.ends_at)
-    return and_(*inside)
-
-
 @dataclass(frozen=True, slots=True)
 class CutOver:
     """From a day on, one source's facts count instead of another's; for some types, or all."""
@@ -153,17 +70,145 @@ class CutOver:
         )
 
 
-def cut_overs_known(connection: Connection, tenant_id: UUID, position: int) -> list[CutOver]:
-    """The cut-overs in force at a position."""
-    rows = connection.execute(
-        select(cut_overs)
-        .where(cut_overs.c.tenant_id == tenant_id, known(cut_overs, position), ~cut_overs.c.lifted)
-        .order_by(cut_overs.c.old_source, cut_overs.c.new_source)
+# Whether anything but the events themselves decides what counts for a tenant.
+_ANY = select(
+    or_(
+        *(
+            exists().where(table.c.tenant_id == bindparam("tenant"), *which)
+            for table, which in (
+                (backfills, ()),
+                (retractions, (retractions.c.event_id.is_(None),)),
+                (cut_overs, ()),
+            )
+        )
     )
-    return [
-        CutOver(row.old_source, row.new_source, row.on_day, tuple(row.event_names.split()))
-        for row in rows
-    ]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A state of a backfill, from one position until before another."""
+
+    backfill_id: str
+    closed: bool
+    begins: int
+    ends: int | None
+
+    def holds(self, position: int) -> bool:
+        return self.begins <= position and (self.ends is None or self.ends > position)
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What decides, besides the events themselves, which of them count: read once, used often."""
+
+    tenant_id: UUID
+    turns: Sequence[Turn]
+    ranges: Sequence[Any]
+    cut_overs: Sequence[Any]
+
+    @classmethod
+    def of(cls, connection: Connection, tenant_id: UUID, position: int) -> Ground:
+        """All backfills and retracted ranges up to a position; most organisations have none."""
+        if not connection.execute(_ANY, {"tenant": tenant_id}).scalar():
+            return cls(tenant_id, (), (), ())
+        turns = connection.execute(
+            select(
+                backfills.c.backfill_id, backfills.c.state, backfills.c.from_position,
+                backfills.c.to_position,
+            ).where(backfills.c.tenant_id == tenant_id, backfills.c.from_position <= position)
+        )  # fmt: skip
+        ranges = connection.execute(
+            select(retractions).where(
+                retractions.c.tenant_id == tenant_id,
+                retractions.c.from_position <= position,
+                retractions.c.event_id.is_(None),
+            )
+        )
+        states = [Turn(key, state == "closed", begins, ends) for key, state, begins, ends in turns]
+        cuts = connection.execute(
+            select(cut_overs)
+            .where(cut_overs.c.tenant_id == tenant_id, cut_overs.c.from_position <= position)
+            .order_by(cut_overs.c.old_source, cut_overs.c.new_source)
+        )
+        return cls(tenant_id, states, ranges.all(), cuts.all())
+
+    def cuts(self, position: int) -> list[CutOver]:
+        """The cut-overs in force at a position."""
+        return [
+            CutOver(row.old_source, row.new_source, row.on_day, tuple(row.event_names.split()))
+            for row in self.cut_overs
+            if row.from_position <= position
+            and (row.to_position is None or row.to_position > position)
+            and not row.lifted
+        ]
+
+    def counting(self, k: Knowledge, shown: str | None = None) -> list[Condition]:
+        """The conditions under which an event counts, whatever the cut-overs say.
+
+        It is recorded, or part of a backfill that is closed and not reverted (or `shown` although
+        it is open); not superseded by a higher sequence; and not retracted on its own or with a
+        range of its source.
+        """
+        return [
+            events.c.tenant_id == self.tenant_id,
+            events.c.position <= max(k.late, k.backfills),
+            self._recorded(k, shown),
+            *self._not_excluded(k),
+            *(not_(in_range(row)) for row in self.ranges if row.from_position <= k.retractions),
+        ]
+
+    def _recorded(self, k: Knowledge, shown: str | None) -> Condition:
+        plain: list[Condition] = [events.c.backfill.is_(None)]
+        if k.late < k.backfills:
+            plain.append(events.c.position <= k.late)
+        # What slips in while a backfill is being closed is no part of it.
+        within_closed = [
+            and_(events.c.backfill == turn.backfill_id, events.c.position < turn.begins)
+            for turn in self.turns
+            if turn.closed and turn.holds(k.backfills)
+        ]
+        looked_at = [events.c.backfill == shown] if shown else []
+        return or_(and_(*plain), *within_closed, *looked_at)
+
+    def _not_excluded(self, k: Knowledge) -> list[Condition]:
+        if k.uniform:
+            return [~self._excluded(k.late)]
+        return [
+            ~self._excluded(k.retractions, RETRACTED),
+            ~self._excluded(k.restatements, RESTATED),
+            ~self._excluded(k.backfills, BACKFILLED),
+            *self._unannounced(k),
+        ]
+
+    def _excluded(self, position: int, cause: str | None = None) -> Condition:
+        return exists().where(
+            excluded.c.tenant_id == self.tenant_id,
+            excluded.c.position == events.c.position,
+            known(excluded, position),
+            *([excluded.c.cause == cause] if cause else []),
+        )
+
+    def _unannounced(self, k: Knowledge) -> list[Condition]:
+        """Leave out recorded versions of a fact while restatements are not known so far."""
+        if k.restatements >= k.late:
+            return []
+        announces = exists().where(
+            excluded.c.tenant_id == self.tenant_id,
+            excluded.c.from_position == events.c.position,
+            excluded.c.cause == RESTATED,
+        )
+        return [or_(events.c.position <= k.restatements, ~announces)]
+
+
+def in_range(row: Any) -> Condition:
+    """The events that a retraction of a source's range takes back."""
+    inside = [events.c.source == row.source, events.c.position < row.from_position]
+    if row.starts_at is not None:
+        inside.append(events.c.occurred_at >= row.starts_at)
+    if row.ends_at is not None:
+        inside.append(events.c.occurred_at < row.ends_at)
+    return and_(*inside)
 
 
 def not_cut_over(cuts: Sequence[CutOver], calendar: Calendar) -> list[Condition]:

@@ -14,9 +14,8 @@ from services.metrics.replay.frame import Frame, Row
 from services.metrics.replay.knowledge import (
     Condition,
     CutOver,
+    Ground,
     Knowledge,
-    counting,
-    cut_overs_known,
     not_cut_over,
     within,
 )
@@ -47,6 +46,9 @@ class Reading:
     shown: str | None = None
     hidden: frozenset[int] = frozenset()
     since: dict[frozenset[str], Any] = field(default_factory=dict)
+    # What the cells of one request share: built series, and the tail of the ledger beyond them.
+    built: dict[bytes, int] | None = None
+    tails: dict[tuple[int, frozenset[str], int, int], Any] = field(default_factory=dict)
     _kept: list[tuple[frozenset[str], Frame | None, bool, bool, list[Row]]] = field(
         default_factory=list
     )
@@ -54,23 +56,26 @@ class Reading:
     @cached_property
     def counting(self) -> list[Condition]:
         """The conditions under which an event counts, cut-overs included."""
-        found = counting(
-            self.view.connection, self.view.tenant_id, self.knowledge, shown=self.shown
-        )
+        found = self.ground.counting(self.knowledge, self.shown)
         return [*found, *not_cut_over(self.cuts, self.calendar)]
 
     @cached_property
+    def ground(self) -> Ground:
+        """What decides besides the events which of them count."""
+        k = self.knowledge
+        position = max(k.backfills, k.retractions, k.cut_over, self.view.position)
+        return Ground.of(self.view.connection, self.view.tenant_id, position)
+
+    @cached_property
     def cuts(self) -> list[CutOver]:
-        return cut_overs_known(self.view.connection, self.view.tenant_id, self.knowledge.cut_over)
+        return self.ground.cuts(self.knowledge.cut_over)
 
     @cached_property
     def rates(self) -> Rates:
         """The exchange rates known."""
         frame = Frame([], self.calendar)
         position = self.knowledge.exchange_rates
-        conditions = counting(
-            self.view.connection, self.view.tenant_id, Knowledge.at(position), shown=self.shown
-        )
+        conditions = self.ground.counting(Knowledge.at(position), self.shown)
         rows = self.view.connection.execute(
             select(*COLUMNS).where(*conditions, events.c.name == RATE_EVENT)
         )

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import date
-from fractions import Fraction
 from uuid import UUID
 
 from sqlalchemy import Connection, delete, insert, select, update
 
+from services.metrics.domain.definition import summands
 from services.metrics.domain.filters import compile_filter
-from services.metrics.replay.cells.chunk import NO_TEXT, Chunk, decode, fits, hashed, scaled
+from services.metrics.replay.cells.chunk import NO_TEXT, Chunk, decode, fits, hashed, scaled_sum
 from services.metrics.replay.cells.delta import changed
 from services.metrics.replay.cells.series import (
     FANOUT,
@@ -20,8 +20,8 @@ from services.metrics.replay.cells.series import (
     node_of,
 )
 from services.metrics.replay.frame import Row, view_of
-from services.metrics.replay.knowledge import Condition
-from services.metrics.replay.lens import number_reader, text_reader
+from services.metrics.replay.knowledge import Condition, Ground
+from services.metrics.replay.lens import text_reader
 from services.metrics.tables import cells, series
 from shared.clock import to_micros
 from shared.database import Database, insert_once
@@ -40,7 +40,8 @@ def build_step(
     if not wanted:
         return 0
     with database.read(tenant_id) as connection:
-        built = built_segments(connection, tenant_id, wanted)
+        found = built_segments(connection, tenant_id)
+        built = {one.id: found.get(one.id, 0) for one in wanted}
         whole = head_of(connection, tenant_id) // segment_size
         first = min(built.values())
         last = min(whole, first + SEGMENTS_PER_STEP)
@@ -54,17 +55,12 @@ def build_step(
     return len(made)
 
 
-def built_segments(
-    connection: Connection, tenant_id: UUID, wanted: Sequence[Series]
-) -> dict[bytes, int]:
+def built_segments(connection: Connection, tenant_id: UUID) -> dict[bytes, int]:
     """How many segments of each series are built."""
     rows = connection.execute(
-        select(series.c.series_id, series.c.segments).where(
-            series.c.tenant_id == tenant_id, series.c.series_id.in_([one.id for one in wanted])
-        )
+        select(series.c.series_id, series.c.segments).where(series.c.tenant_id == tenant_id)
     )
-    found = {bytes(row.series_id): row.segments for row in rows}
-    return {one.id: found.get(one.id, 0) for one in wanted}
+    return {bytes(series_id): segments for series_id, segments in rows}
 
 
 def drop_cells(connection: Connection, tenant_id: UUID) -> None:
@@ -78,7 +74,8 @@ def _fold_run(
 ) -> list[tuple[Series, Chunks]]:
     names = sorted({name for one in due for name in one.names})
     which: list[Condition] = [events.c.name.in_(names)]
-    begun, ended = changed(connection, tenant_id, after, until, which)
+    ground = Ground.of(connection, tenant_id, until)
+    begun, ended = changed(connection, ground, after, until, which)
     days: dict[int, date] = {}
     return [(one, fold_rows(one, [(1, begun), (-1, ended)], days)) for one in due]
 
@@ -105,8 +102,9 @@ class _Folding:
         self._passes = compile_filter(leaf.where)
         self._filters = leaf.where is not None
         self._wanted = set(leaf.events)
-        self._number = number_reader(leaf.field) if leaf.field and one.form != "texts" else None
+        self._names = summands(leaf.field) if leaf.field and one.form != "texts" else None
         self._text = text_reader(leaf.field) if one.form == "texts" else None
+        self._keys: dict[tuple[object, ...], str] = {}
 
     def add(self, row: Row, sign: int) -> None:
         one = self._series
@@ -115,27 +113,38 @@ class _Folding:
         if not passes and one.form != "events":
             return
         text = self._text(fields) if self._text else None
-        value = self._number(fields) if self._number else Fraction(0)
-        if one.form != "events" and (value is None or (self._text and text is None)):
+        number = 0 if self._names is None else scaled_sum(row.fields, self._names)
+        if one.form != "events" and (number is None or (self._text and text is None)):
             return
         day = self._day_of(row)
         month = day.year * 12 + day.month - 1
         chunk = self.chunks.get(month)
         if chunk is None:
             chunk = self.chunks[month] = Chunk(one.form)
-        owner, ordinal = chunk.owner(one.key_of(row)), day.toordinal()
-        number = scaled(value) if value is not None else 0
+        place = (day.toordinal(), chunk.owner(self._key_of(row)), sign)
         if one.form == "events":
-            counted = passes and value is not None
             subject = hashed(row.subject or f"#{row.position}")
-            self._pack(chunk, number, (ordinal, owner, sign), subject, row, counted)
+            self._pack(chunk, number or 0, place, subject, row, passes and number is not None)
             return
-        digest = int.from_bytes(row.leaf, "big") * sign
-        chunk.add_sum(ordinal, owner, sign, sign * number, digest)
+        assert number is not None, "rows without a value were left out above"
+        chunk.add_sum(*place[:2], sign, sign * number, int.from_bytes(row.leaf, "big") * sign)
         if one.form == "values":
-            self._pack(chunk, number, (ordinal, owner, sign), NO_TEXT, row, passes)
+            self._pack(chunk, number, place, NO_TEXT, row, passes)
         elif text is not None:
-            chunk.rows.append((ordinal, owner, sign, *hashed(text)))
+            chunk.rows.append((*place, *hashed(text)))
+
+    def _key_of(self, row: Row) -> str:
+        fields = row.fields
+        told = (fields.get("currency"), *map(fields.get, self._series.dimensions))
+        # 1, 1.0 and true are equal to Python, and different keys.
+        values = (row.source, *told, *map(type, told))
+        try:
+            found = self._keys.get(values)
+        except TypeError:  # A list or an object as a dimension.
+            return self._series.key_of(row)
+        if found is None:
+            found = self._keys[values] = self._series.key_of(row)
+        return found
 
     def _pack(
         self, chunk: Chunk, number: int, place: tuple[int, int, int], subject: tuple[int, int],

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from fractions import Fraction
+from decimal import Context, Decimal
+from typing import Any
 
 import msgspec
 import numpy as np
 
+from services.metrics.domain.filters import lookup
 from services.metrics.replay.frame import DIGEST_MODULUS
 
 # Values are whole millionths, as the door bounds them to 6 digits after the point.
 SCALE = 1_000_000
 _INT64 = 1 << 63
+# The door takes no more than 6 digits after the point, so that nothing is cut off.
+_WIDE = Context(prec=60)
 NO_TEXT = (0, 0)
 # The columns of packed rows: name and numpy type.
 COLUMNS = {
@@ -143,11 +148,18 @@ def columns_of(stored: Stored, form: str) -> dict[str, np.ndarray]:
     return {name: np.frombuffer(stored.packed[name], kind) for name, kind in COLUMNS[form].items()}
 
 
-def scaled(value: Fraction) -> int:
-    """A value as whole millionths."""
-    whole = value * SCALE
-    assert whole.denominator == 1, "the door takes no more than 6 digits after the point"
-    return whole.numerator
+def scaled_sum(fields: Mapping[str, Any], names: Sequence[str]) -> int | None:
+    """The sum of the fields that are numbers, as whole millionths; None where none of them is."""
+    total, found = 0, False
+    for name in names:
+        value = fields.get(name) if name in fields else lookup(fields, name)
+        if isinstance(value, bool):
+            continue
+        if isinstance(value, int):
+            total, found = total + value * SCALE, True
+        elif isinstance(value, Decimal):
+            total, found = total + int(value.scaleb(6, _WIDE)), True
+    return total if found else None
 
 
 def fits(value: int) -> bool:

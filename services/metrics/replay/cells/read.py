@@ -9,7 +9,7 @@ from datetime import date
 from fractions import Fraction
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 
 from services.metrics.domain.definition import Leaf, Simple
 from services.metrics.domain.filters import Filter, compile_filter, related_in
@@ -33,6 +33,7 @@ from services.metrics.replay.frame import (
     Frame,
     Group,
     Grouping,
+    Row,
 )
 from services.metrics.replay.knowledge import CutOver, within
 from services.metrics.replay.lens import mean, whole
@@ -41,6 +42,13 @@ from services.metrics.replay.raw import Reading
 from services.metrics.tables import cells
 from shared.ledger.tables import events
 from shared.periods import Period
+
+_BODIES = select(cells.c.body).where(
+    cells.c.tenant_id == bindparam("tenant"),
+    cells.c.series_id == bindparam("one"),
+    cells.c.node.in_(bindparam("nodes", expanding=True)),
+    cells.c.month.between(bindparam("first"), bindparam("last")),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,26 +100,39 @@ class Cells:
     def _chunks(self, reading: Reading, one: Series, frame: Frame) -> list[Stored] | None:
         """All chunks of a series that a frame touches; None where none is built yet."""
         view, position = reading.view, reading.knowledge.late
-        built = built_segments(view.connection, view.tenant_id, [one])[one.id]
-        segments = min(built, position // self.segment)
+        if reading.built is None:
+            reading.built = built_segments(view.connection, view.tenant_id)
+        segments = min(reading.built.get(one.id, 0), position // self.segment)
         if not segments:
             return None
         first, last = min(frame.start_days), max(p.end for p in frame.periods)
         rows = view.connection.execute(
-            select(cells.c.body).where(
-                cells.c.tenant_id == view.tenant_id,
-                cells.c.series_id == one.id,
-                cells.c.node.in_(nodes_below(segments)),
-                cells.c.month.between(_month(first), _month(last)),
-            )
-        ).scalars()
+            _BODIES,
+            {
+                "tenant": view.tenant_id, "one": one.id, "nodes": nodes_below(segments),
+                "first": _month(first), "last": _month(last),
+            },
+        ).scalars()  # fmt: skip
         found = [decode(body) for body in rows]
-        begun, ended = changed(
-            view.connection, view.tenant_id, segments * self.segment, position,
-            [events.c.name.in_(sorted(one.names)), *within(frame, from_start=True, to_end=True)],
-        )  # fmt: skip
+        begun, ended = self._tail(reading, one, frame, segments * self.segment)
         rest = fold_rows(one, [(1, begun), (-1, ended)])
         return [*found, *(_stored(chunk) for chunk in rest.values())]
+
+    def _tail(
+        self, reading: Reading, one: Series, frame: Frame, after: int
+    ) -> tuple[list[Row], list[Row]]:
+        """What changed in a frame beyond the whole segments; leaves of one question share it."""
+        bounds = (min(frame.start_days), max(p.end for p in frame.periods))
+        place = (after, *(day.toordinal() for day in bounds))
+        for (kept, names, *days), rows in reading.tails.items():
+            if (kept, *days) == place and one.names <= names:
+                return rows  # type: ignore[no-any-return]
+        which = [events.c.name.in_(sorted(one.names)), *within(frame, from_start=True, to_end=True)]
+        rows = changed(
+            reading.view.connection, reading.ground, after, reading.knowledge.late, which
+        )
+        reading.tails[place[0], one.names, place[1], place[2]] = rows
+        return rows
 
 
 def _stored(chunk: Chunk) -> Stored:

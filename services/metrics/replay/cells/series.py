@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Literal
 
 from services.metrics.domain.definition import Leaf, Simple, own_events
@@ -14,6 +14,7 @@ from services.metrics.domain.filters import fields_of, related_in
 from services.metrics.replay.frame import Row
 from shared.chain import canonical_json, parse_json
 from shared.periods import Calendar
+from shared.zones import Transitions
 
 SEGMENT = 4_096
 FANOUT = 16
@@ -43,7 +44,7 @@ class Series:
     def spec(self) -> str:
         """What makes it this series and no other, as canonical JSON."""
         leaf = self.leaf.model_dump(mode="json", by_alias=True, exclude={"q", "carry_forward"})
-        zone = hashlib.sha256(json.dumps(self.calendar.offsets).encode()).hexdigest()
+        zone = _digest_of(self.calendar.offsets)
         parts = {"leaf": leaf, "dimensions": self.dimensions, "zone": zone, "form": self.form}
         return canonical_json(parts)
 
@@ -70,6 +71,11 @@ class Series:
         source, currency, *values = parse_json(key)
         fields = dict(zip(self.dimensions, values, strict=True))
         return {**fields, "$source": source, "currency": currency}
+
+
+@lru_cache(maxsize=256)
+def _digest_of(offsets: Transitions) -> str:
+    return hashlib.sha256(json.dumps(offsets).encode()).hexdigest()
 
 
 def series_for(leaf: Leaf, dimensions: Sequence[str], calendar: Calendar) -> Series | None:
