@@ -11,6 +11,7 @@ from fastapi import FastAPI
 from services.metrics import tables, workers
 from services.metrics.api import (
     baselines,
+    catalogue,
     deliveries,
     events,
     history,
@@ -60,6 +61,7 @@ def create_app(settings: ServiceSettings, database: Database, ledger: Ledger) ->
     )
     routers = [
         events.router, replay.router, metrics.router, history.router, baselines.router,
+        catalogue.router,
         sources.router, deliveries.router, imports.router, tenancy.router,
         feed_router("metrics:read"),
     ]  # fmt: skip

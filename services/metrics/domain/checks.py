@@ -248,7 +248,10 @@ def _unit_faults(place: str, node: Derived, declared: str, known: Known) -> Iter
     except UnitError as error:
         yield Fault(f"{place}/expression", str(error), "units")
         return
-    if declared and found is not None and not found.fits(parse_unit(declared)):
+    stated = parse_unit(declared)
+    # A plain number may be a number of periods, such as the months until a cost is paid back.
+    counts_periods = found == PLAIN and not stated.has_money
+    if declared and found is not None and not found.fits(stated) and not counts_periods:
         detail = f"The expression gives {found}, but the metric's unit is {declared!r}."
         yield Fault("/unit", detail, "units")
 

@@ -68,7 +68,7 @@ _CANONICAL = {
     "contact.case.closed": "queue topic customer resolution",
     "survey.response.received": "kind:csat|nps|ces score:number customer topic about comment*",
     "feedback.recorded": "audience group kind channel text!* themes:list sentiment judged_by "
-    "question customer about",
+    "question customer about stars:number",
     "work.item.started": _ITEM,
     "work.item.state_changed": _ITEM + "active:boolean",
     "work.item.completed": _ITEM,

@@ -57,8 +57,12 @@ class Unit:
         for name, power in other.powers:
             powers[name] = powers.get(name, 0) + sign * power
         kept = tuple(sorted((name, power) for name, power in powers.items() if power))
-        currency = self.currency or other.currency
-        return Unit(kept, currency if any(name == "money" for name, _ in kept) else None)
+        found = Unit(kept, self.currency or other.currency)
+        return found if found.has_money else Unit(kept)
+
+    @property
+    def has_money(self) -> bool:
+        return any(name == "money" for name, _ in self.powers)
 
     def fits(self, other: Unit) -> bool:
         """Whether the two can be added or compared."""

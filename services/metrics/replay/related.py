@@ -76,7 +76,7 @@ class Related:
         until: datetime | None = fields.get(UNTIL)
         row: Row = fields[ROW]
         if asked.before == "period":
-            index = self._frame.index_of(row)
+            index = self._frame.ends.index(until) if until else self._frame.index_of(row)
             return None if index is None else (self._frame.starts[index], -1)
         if until is not None:
             return (until, -1)

@@ -1,0 +1,162 @@
+"""Contact centre: customer satisfaction and efficiency of calls and cases."""
+
+from __future__ import annotations
+
+from services.metrics.domain.catalogue.entry import (
+    CALL,
+    Chosen,
+    Entry,
+    Json,
+    Option,
+    compare,
+    count,
+    derived,
+    eq,
+    every,
+    from_figure,
+    no,
+    of,
+    ratio,
+    then,
+    total,
+)
+
+_SATISFACTION, _EFFICIENCY = "customer satisfaction", "efficiency"
+_SURVEY = "survey.response.received"
+_ABANDONED, _ANSWERED = eq("abandoned", True), no(eq("abandoned", True))
+_HANDLED, _OFFERED = count(CALL, _ANSWERED), count(CALL)
+_DIMENSIONS = ("queue", "topic", "direction")
+_THRESHOLD = Option("threshold", 20, "T, in seconds")
+_SHORT = Option("short", 5, "s, in seconds: abandons before it are short")
+
+
+def _short(chosen: Chosen) -> Json:
+    return every(_ABANDONED, compare("wait", "lt", chosen["short"]))
+
+
+def _service_level(chosen: Chosen) -> Json:
+    in_time = compare("wait", "lte", chosen["threshold"])
+    answered, abandoned = every(_ANSWERED, in_time), every(_ABANDONED, in_time)
+    match chosen["abandons"]:
+        case "ignored":
+            return ratio(count(CALL, answered), count(CALL, no(abandoned)))
+        case "positive":
+            return ratio(count(CALL, {"any": [answered, abandoned]}), _OFFERED)
+        case "answered_only":
+            return ratio(count(CALL, answered), _HANDLED)
+        case "short_removed":
+            return ratio(count(CALL, answered), count(CALL, no(_short(chosen))))
+        case _:
+            return ratio(count(CALL, answered), _OFFERED)
+
+
+def _fcr(chosen: Chosen) -> Json:
+    again = then(CALL, None, "customer", within=chosen["window"])
+    return ratio(count(CALL, every(eq("resolved", True), no(again))), _OFFERED)
+
+
+def _csat(chosen: Chosen) -> Json:
+    kind = eq("kind", "csat")
+    if chosen["measure"] == "mean":
+        return of("average", _SURVEY, "score", kind)
+    return ratio(count(_SURVEY, every(kind, compare("score", "gte", 4))), count(_SURVEY, kind))
+
+
+def _ces(chosen: Chosen) -> Json:
+    kind = eq("kind", "ces")
+    if chosen["measure"] == "mean":
+        return of("average", _SURVEY, "score", kind)
+    return ratio(count(_SURVEY, every(kind, compare("score", "gte", 5))), count(_SURVEY, kind))
+
+
+def _nps(chosen: Chosen) -> Json:
+    kind = eq("kind", "nps")
+    return derived(
+        "100 * (promoters - detractors) / responses",
+        promoters=count(_SURVEY, every(kind, compare("score", "gte", 9))),
+        detractors=count(_SURVEY, every(kind, compare("score", "lte", 6))),
+        responses=count(_SURVEY, kind),
+    )
+
+
+_MEASURE = Option("measure", "top2", "Share of the best answers, or the mean", ("top2", "mean"))
+ENTRIES = (
+    Entry("abandonment-rate", "Abandonment rate", "abandoned in the queue / offered", "ratio",
+          "down", "leading", "value", lambda c: ratio(count(CALL, _ABANDONED), _OFFERED),
+          _SATISFACTION, audience="customer", dimensions=_DIMENSIONS,
+          convention="Amazon Connect documents", drives=("csat",),
+          traps="Denominators in use: offered, queued, inbound with IVR."),
+    Entry("abandonment-excl-short", "Abandonment without short calls",
+          "(abandoned - short) / (offered - short)", "ratio", "down", "leading", "value",
+          lambda c: ratio(count(CALL, every(_ABANDONED, no(_short(c)))),
+                          count(CALL, no(_short(c)))), _SATISFACTION, audience="customer",
+          options=(_SHORT,), dimensions=_DIMENSIONS, convention="WFM Labs glossary: 5 s",
+          traps="Also seen: short calls taken from the numerator only."),
+    Entry("ata", "Average time to abandon", "sum of waits of abandoned / abandoned", "s", "none",
+          "leading", "operational", lambda c: of("average", CALL, "wait", _ABANDONED),
+          _SATISFACTION, audience="customer", dimensions=_DIMENSIONS,
+          traps="With short abandons; higher is not simply better."),
+    Entry("asa", "Average speed of answer", "sum of waits of answered / answered", "s", "down",
+          "leading", "operational", lambda c: of("average", CALL, "wait", _ANSWERED),
+          _EFFICIENCY, audience="customer", dimensions=_DIMENSIONS,
+          traps="Abandoned calls are not included."),
+    Entry("service-level", "Service level", "answered within T / offered", "ratio", "up",
+          "leading", "operational", _service_level, _EFFICIENCY, audience="customer",
+          dimensions=_DIMENSIONS, drives=("csat",),
+          convention="Cisco ICM and CCE guides; WFM Labs glossary; RingCentral API",
+          options=(_THRESHOLD, Option("abandons", "negative", "What abandons within T count as",
+                   ("negative", "ignored", "positive", "answered_only", "short_removed")), _SHORT),
+          traps="Abandons count as missed unless chosen otherwise; a call belongs to the period "
+          "in which it was completed; days are pooled."),
+    Entry("aht", "Average handling time", "sum of (talk + hold + after-call) / handled", "s",
+          "down", "leading", "value",
+          lambda c: ratio(total(CALL, "talk + hold + after_call", _ANSWERED), _HANDLED),
+          _EFFICIENCY, dimensions=_DIMENSIONS, convention="WFM Labs glossary; Foundever",
+          traps="Not at the cost of first-contact resolution."),
+    *(
+        Entry(id_, name, f"sum of {field} / handled", "s", "down", "leading", "operational",
+              lambda c, field=field: ratio(  # type: ignore[misc]
+                  total(CALL, field, _ANSWERED), _HANDLED), _EFFICIENCY, dimensions=_DIMENSIONS)
+        for id_, name, field in (
+            ("att", "Average talk time", "talk"), ("hold", "Average hold time", "hold"),
+            ("acw", "Average after-call work", "after_call"),
+        )
+    ),
+    from_figure("occupancy", "Occupancy",
+                "(talk + hold + after-call) / (the same + available)", "ratio", "band", "leading",
+                "operational", _EFFICIENCY, traps="Too high is bad: 85 to 90 %."),
+    from_figure("utilisation", "Utilisation", "handling / paid time", "ratio", "band", "leading",
+                "operational", _EFFICIENCY),
+    Entry("fcr", "First-contact resolution",
+          "resolved without another contact within the window / contacts", "ratio", "up",
+          "lagging", "value", _fcr, _SATISFACTION, audience="customer", dimensions=_DIMENSIONS,
+          options=(Option("window", "P7D", "When another contact is a repeat",
+                          ("P1D", "P3D", "P7D", "P30D")),), convention="Foundever",
+          drives=("csat",), traps="By customer, whatever the topic; provisional until the window "
+          "has passed."),
+    Entry("csat", "Customer satisfaction", "answers 4 and 5 / all, or the mean", "ratio", "up",
+          "lagging", "value", _csat, _SATISFACTION, audience="customer", options=(_MEASURE,),
+          unit_of=lambda c: "score" if c["measure"] == "mean" else "ratio",
+          dimensions=("topic",), traps="Look at the response rate beside it."),
+    Entry("nps", "Net promoter score", "% of 9 and 10 - % of 0 to 6", "score", "up", "lagging",
+          "value", _nps, _SATISFACTION, audience="customer", traps="The scale is 0 to 10."),
+    Entry("ces", "Customer effort score", "mean of 1 to 7, or share of 5 to 7", "score", "up",
+          "lagging", "value", _ces, _SATISFACTION, audience="customer",
+          options=(Option("measure", "mean", "The mean, or the share of 5 to 7",
+                          ("mean", "top3")),),
+          unit_of=lambda c: "score" if c["measure"] == "mean" else "ratio",
+          traps="The direction depends on the wording of the question."),
+    from_figure("transfer-rate", "Transfer rate", "transfers / handled", "ratio", "down",
+                "leading", "operational", _EFFICIENCY),
+    from_figure("deflection", "Deflection", "self-served / (self-served + assisted)", "ratio",
+                "up", "leading", "operational", _EFFICIENCY),
+    from_figure("containment", "Containment", "ended in self-service / self-service contacts",
+                "ratio", "up", "leading", "operational", _EFFICIENCY,
+                traps="Containment is not resolution."),
+    Entry("cost-per-contact", "Cost per contact", "booked costs / handled contacts", "money",
+          "down", "leading", "operational",
+          lambda c: ratio(total("cost.booked", "amount", eq("category", c["category"])), _HANDLED),
+          _EFFICIENCY, options=(Option("category", "contact_centre", "Category of the costs"),)),
+    from_figure("adherence", "Adherence", "on-plan time / scheduled time", "ratio", "up",
+                "leading", "operational", _EFFICIENCY),
+)  # fmt: skip
