@@ -178,7 +178,9 @@ class Translator:
             if str(value) not in source.map:
                 known = ", ".join(sorted(source.map))
                 raise _Faulty(source.column, f"{value!r} has no place in the map ({known}).")
-            return source.map[str(value)]
+            value = source.map[str(value)]
+            if not isinstance(value, str):
+                return value
         if source.case is not None:
             value = str(value).lower() if source.case == "lower" else str(value).upper()
         return _typed(value, source)
