@@ -6,6 +6,7 @@ from collections.abc import Callable
 from uuid import UUID
 
 from services.metrics.commands.deliveries import translate_pending
+from services.metrics.commands.restated import tell_holders
 from services.metrics.queries.series import wanted_series
 from services.metrics.replay.cells.build import build_step, drop_cells
 from services.metrics.replay.cells.series import SEGMENT
@@ -15,6 +16,7 @@ from shared.workers import Task, Workers
 
 PAUSE_SECONDS = 0.5
 CELLS_PAUSE_SECONDS = 2.0
+TELLING_PAUSE_SECONDS = 5.0
 
 
 def translate_step(ledger: Ledger) -> bool:
@@ -40,6 +42,26 @@ def _build_some(ledger: Ledger, tenant_id: UUID) -> int:
     return build_step(ledger.database, tenant_id, wanted)
 
 
+class Telling:
+    """Tells who holds a figure that changed, and remembers how far each ledger was examined.
+
+    After a start everything is examined once more; what was told before is not told again.
+    """
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._examined: dict[UUID, int] = {}
+
+    def step(self) -> bool:
+        """Examine what every ledger has learned since the last time."""
+        with self._ledger.database.read(None) as connection:
+            tenants = tenant_ids(connection)
+        for tenant_id in tenants:
+            since = self._examined.get(tenant_id, 0)
+            self._examined[tenant_id] = tell_holders(self._ledger, tenant_id, since)
+        return False
+
+
 def rebuild_cells(
     ledger: Ledger, tenant_id: UUID, progress: Callable[[int, int], None] = lambda done, total: None
 ) -> None:
@@ -57,4 +79,5 @@ def create_workers(ledger: Ledger) -> Workers:
     """The workers of this service."""
     translate = Task("metrics.translate", lambda: translate_step(ledger), PAUSE_SECONDS)
     build = Task("metrics.cells", lambda: cells_step(ledger), CELLS_PAUSE_SECONDS)
-    return Workers(ledger.database, [translate, build])
+    tell = Task("metrics.restated", Telling(ledger).step, TELLING_PAUSE_SECONDS)
+    return Workers(ledger.database, [translate, build, tell])

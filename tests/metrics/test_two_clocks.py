@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.house import Key
+from services.metrics.commands.restated import tell_holders
+from tests.support.house import House, Key
 from tests.support.samples import CLOSED, WIN_RATE, WON, closed, deals, event
 
 REVENUE = {**WON, "kind": "sum", "field": "amount"}
@@ -273,3 +274,33 @@ def test_fiscal_months_of_whole_weeks(
     year = key.get("metrics", "/v1/metrics/closed/values", **span)
     assert len(year["values"]) == 12
     assert json.dumps(year["values"][0]["period"]) == '"FY2023-P01"'
+
+
+def test_who_holds_a_closed_figure_is_told_once_when_it_changes(house: House, key: Key) -> None:
+    """A closed quarter and a frozen baseline are held; a late deal and its retraction move both."""
+    ledger = house.ledgers["metrics"]
+    key.post("metrics", "/v1/metrics", WIN_RATE)
+    key.events(*deals("2024-Q1", 1, 1))
+    key.post("metrics", "/v1/bases", {"name": "Close", "closes": "2024-Q1", "reason": "Closing"})
+    frozen = {"metric": "win-rate", "periods": ["2024-Q1"], "reason": "Before the roll-out"}
+    baseline = key.post("metrics", "/v1/baselines", frozen)
+    examined = tell_holders(ledger, key.tenant_id, 0)
+    assert key.get("metrics", "/v1/restated")["items"] == []
+    key.events(closed("other quarter", "2024-05-01"))
+    examined = tell_holders(ledger, key.tenant_id, examined)
+    assert key.get("metrics", "/v1/restated")["items"] == []
+    key.events(closed("late", "2024-02-01"), closed("later", "2024-02-02"))
+    examined = tell_holders(ledger, key.tenant_id, examined)
+    told = key.get("metrics", "/v1/restated")["items"]
+    assert [(t["holder"], t["held"], t["now"]) for t in told] == [
+        (f"baseline/{baseline['id']}", 0.5, 0.75), ("basis/Close", 0.5, 0.75),
+    ]  # fmt: skip
+    for _ in range(2):
+        tell_holders(ledger, key.tenant_id, 0)
+    names = [e["type"] for e in key.get("metrics", "/v1/feed", limit=500)["items"]]
+    assert names.count("metric.restated") == 2
+    for identity in ("late", "later"):
+        retraction = {"source": "/crm", "event_id": identity, "reason": "A test deal"}
+        key.post("metrics", "/v1/retractions", retraction)
+    tell_holders(ledger, key.tenant_id, examined)
+    assert [t["now"] for t in key.get("metrics", "/v1/restated")["items"]] == [0.5, 0.5]

@@ -7,14 +7,14 @@ from typing import Annotated, Any
 
 import msgspec
 from fastapi import Depends, Query, Response
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import Field, ValidationError
 
 from services.metrics.api.metrics import MetricDraft
 from services.metrics.commands.definitions import check_definition
 from services.metrics.commands.intake import Intake
 from services.metrics.domain.facts import MetricDefined
 from services.metrics.domain.filters import Filter
-from services.metrics.queries.definitions import Metric
+from services.metrics.queries.definitions import FILTER, Metric
 from services.metrics.queries.figures import (
     Asked,
     Span,
@@ -49,7 +49,6 @@ router = make_router("replay")
 # Microseconds up to the year 5138; no event lies beyond.
 MAX_CURSOR = 10**17
 MAX_QUESTIONS = 200
-_FILTER: TypeAdapter[Filter] = TypeAdapter(Filter)
 ShownBackfill = Annotated[
     str | None,
     Query(max_length=36, description="Show the effect of an open backfill before it counts"),
@@ -278,7 +277,7 @@ def parse_filter(text: str | None) -> Filter | None:
     if text is None:
         return None
     try:
-        return _FILTER.validate_python(parse_json(text))
+        return FILTER.validate_python(parse_json(text))
     except (msgspec.DecodeError, RecursionError) as error:
         raise invalid("query:where", f"This is no JSON: {error}", "json") from error
     except ValidationError as error:

@@ -12,6 +12,7 @@ from sqlalchemy import select
 from services.metrics.domain.business import BusinessHours
 from services.metrics.domain.definition import Definition, MetricRef, Node, walk
 from services.metrics.domain.facts import CalendarSet, MetricDefined, SourceDescribed
+from services.metrics.domain.filters import Filter
 from services.metrics.domain.types import CANONICAL, EventType, event_type
 from services.metrics.replay.tree import Named
 from services.metrics.tables import calendars, event_types, metric_versions, sources
@@ -31,6 +32,7 @@ UNKNOWN_METRIC = problem(
 # A field that none of so many events carries is taken for a slip of the pen.
 SAMPLED_EVENTS = 500
 DEFINITION: TypeAdapter[Definition] = TypeAdapter(Definition)
+FILTER: TypeAdapter[Filter] = TypeAdapter(Filter)
 
 
 @dataclass(frozen=True, slots=True)
