@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
+from itertools import repeat
 from typing import Any, Literal
 from uuid import UUID
 
@@ -15,18 +16,24 @@ from sqlalchemy.exc import IntegrityError
 from shared import chain
 from shared.clock import to_micros
 from shared.events import Event, NewEvent
+from shared.ledger.arrays import BytesArray, bigints, texts
 from shared.ledger.basis import Basis
 from shared.ledger.tables import batches, events, heads, personal
 
 _COLUMNS = tuple(column.name for column in events.columns)
-_POSTGRESQL_TYPES = {
-    "position": "bigint", "revision": "integer", "schema_number": "integer",
-    "occurred_at": "bigint", "leaf": "bytea",
-}  # fmt: skip
-# Values are either the same for the whole batch or one array each; see `_insert_postgresql`.
-_CONSTANT = ("tenant_id", "recorded_at")
+_NUMBERS = ("revision", "schema_number", "occurred_at")
 LOOKUP_CHUNK = 500
 _SALT_BYTES = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """What the ledger adds to all events of a batch."""
+
+    first_position: int
+    recorded_at: datetime
+    actor: str
+    correlation_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,24 +61,16 @@ def insert_events(
     connection: Connection,
     tenant_id: UUID,
     new: Sequence[NewEvent],
-    first_position: int,
-    recorded_at: datetime,
+    stamp: Stamp,
 ) -> list[Outcome]:
     """Insert those events whose identity is new, with dense positions; one outcome each."""
     firsts = _first_of_each_identity(new)
     known: dict[tuple[str, str, str], _Known] = {}
-    fresh = _positioned(firsts.values(), first_position, recorded_at)
-    salts = {e.position: _salts(e) for e in fresh if e.personal}
-    if not _try_insert(connection, tenant_id, fresh, salts):
+    fresh, salts = _recorded(firsts.values(), stamp)
+    if not _try_insert(connection, tenant_id, fresh):
         known = _look_up(connection, tenant_id, list(firsts))
-        rest = [e for key, e in firsts.items() if key not in known]
-        fresh = _positioned(rest, first_position, recorded_at)
-        salts = {e.position: _salts(e) for e in fresh if e.personal}
-        _insert(
-            connection,
-            tenant_id,
-            [_row(tenant_id, e, salts.get(e.position, {})) for e in fresh],
-        )
+        fresh, salts = _recorded([e for key, e in firsts.items() if key not in known], stamp)
+        _insert(connection, tenant_id, fresh)
     _insert_personal(connection, tenant_id, fresh, salts)
     positions = {e.identity: e for e in fresh}
     return [_outcome(e, firsts, positions, known) for e in new]
@@ -107,20 +106,29 @@ def _outcome(
     return Outcome("duplicate" if same else "conflict", stored.position)
 
 
-def _positioned(new: Any, first_position: int, recorded_at: datetime) -> list[Event]:
-    names = [f.name for f in fields(NewEvent)]
-    return [
-        Event(
-            **{name: getattr(e, name) for name in names},
-            position=first_position + offset,
-            recorded_at=recorded_at,
-        )
-        for offset, e in enumerate(new)
-    ]
-
-
-def _salts(event: NewEvent) -> dict[str, bytes]:
-    return {field: secrets.token_bytes(_SALT_BYTES) for field in event.personal}
+def _recorded(
+    new: Iterable[NewEvent], stamp: Stamp
+) -> tuple[list[Event], dict[int, dict[str, bytes]]]:
+    """Events with their places, leaves and recording time; salts of personal fields by position."""
+    fresh: list[Event] = []
+    salts: dict[int, dict[str, bytes]] = {}
+    for position, e in enumerate(new, stamp.first_position):
+        committed: Mapping[str, str] = {}
+        if e.personal:
+            salts[position] = {field: secrets.token_bytes(_SALT_BYTES) for field in e.personal}
+            committed = commitments(e.personal, salts[position])
+        actor = e.actor or stamp.actor
+        fresh.append(
+            Event(
+                source=e.source, event_id=e.event_id, name=e.name, occurred_at=e.occurred_at,
+                data=e.data, sequence=e.sequence, stream=e.stream, revision=e.revision,
+                schema_number=e.schema_number, subject=e.subject, occurred_on=e.occurred_on,
+                backfill=e.backfill, actor=actor, correlation_id=stamp.correlation_id,
+                personal=e.personal, position=position, recorded_at=stamp.recorded_at,
+                leaf=_leaf(e, actor, stamp.correlation_id, committed),
+            )
+        )  # fmt: skip
+    return fresh, salts
 
 
 def commitments(values: Mapping[str, str], salts: Mapping[str, bytes]) -> dict[str, str]:
@@ -129,77 +137,114 @@ def commitments(values: Mapping[str, str], salts: Mapping[str, bytes]) -> dict[s
 
 def leaf_of(event: NewEvent, committed: Mapping[str, str]) -> bytes:
     """The hash of all that an event says, without its position and recording time."""
+    return _leaf(event, event.actor, event.correlation_id, committed)
+
+
+def _leaf(event: NewEvent, actor: str, correlation_id: str, committed: Mapping[str, str]) -> bytes:
     return chain.leaf_hash(
         [
             1, event.source, event.event_id, event.sequence, event.stream, event.revision,
             event.name, event.schema_number, event.subject, to_micros(event.occurred_at),
             event.occurred_on.isoformat() if event.occurred_on else None, event.backfill,
-            event.actor, event.correlation_id, event.data, sorted(committed.items()),
+            actor, correlation_id, event.data, sorted(committed.items()),
         ]
     )  # fmt: skip
 
 
-def _row(tenant_id: UUID, event: Event, salts: Mapping[str, bytes]) -> dict[str, Any]:
-    leaf = leaf_of(event, commitments(event.personal, salts))
-    object.__setattr__(event, "leaf", leaf)
-    row = {name: getattr(event, name) for name in _COLUMNS if name != "tenant_id"}
-    row["tenant_id"] = tenant_id
-    row["occurred_at"] = to_micros(event.occurred_at)
-    row["recorded_at"] = to_micros(event.recorded_at)
-    row["occurred_on"] = event.occurred_on.isoformat() if event.occurred_on else None
-    return row
-
-
-def _try_insert(
-    connection: Connection,
-    tenant_id: UUID,
-    fresh: Sequence[Event],
-    salts: Mapping[int, Any],
-) -> bool:
+def _try_insert(connection: Connection, tenant_id: UUID, fresh: Sequence[Event]) -> bool:
     """Insert all or nothing; False where some identity is there already."""
-    rows = [_row(tenant_id, e, salts.get(e.position, {})) for e in fresh]
     savepoint = connection.begin_nested()
     try:
-        inserted = _insert(connection, tenant_id, rows, " ON CONFLICT DO NOTHING")
+        inserted = _insert(connection, tenant_id, fresh, " ON CONFLICT DO NOTHING")
     except IntegrityError:
         savepoint.rollback()
         raise
-    if inserted == len(rows):
+    if inserted == len(fresh):
         savepoint.commit()
         return True
     savepoint.rollback()
     return False
 
 
+def _columns(fresh: Sequence[Event]) -> dict[str, list[Any]]:
+    """The events' columns as stored, but for what the whole batch shares."""
+    return {
+        "source": [e.source for e in fresh],
+        "event_id": [e.event_id for e in fresh],
+        "sequence": [e.sequence for e in fresh],
+        "stream": [e.stream for e in fresh],
+        "revision": [e.revision for e in fresh],
+        "name": [e.name for e in fresh],
+        "schema_number": [e.schema_number for e in fresh],
+        "subject": [e.subject for e in fresh],
+        "occurred_at": [to_micros(e.occurred_at) for e in fresh],
+        "occurred_on": [None if e.occurred_on is None else e.occurred_on.isoformat()
+                        for e in fresh],
+        "backfill": [e.backfill for e in fresh],
+        "actor": [e.actor for e in fresh],
+        "leaf": [e.leaf for e in fresh],
+        "data": [e.data for e in fresh],
+    }  # fmt: skip
+
+
 def _insert(
-    connection: Connection,
-    tenant_id: UUID,
-    rows: list[dict[str, Any]],
-    on_conflict: str = "",
+    connection: Connection, tenant_id: UUID, fresh: Sequence[Event], on_conflict: str = ""
 ) -> int:
-    if not rows:
+    if not fresh:
         return 0
     if connection.dialect.name == "postgresql":
-        return _insert_postgresql(connection, rows, on_conflict)
+        return _insert_postgresql(connection, tenant_id, fresh, on_conflict)
+    shared = {
+        "tenant_id": tenant_id.hex,
+        "recorded_at": to_micros(fresh[0].recorded_at),
+        "correlation_id": fresh[0].correlation_id,
+    }
+    columns = _columns(fresh)
+    columns["position"] = [e.position for e in fresh]
     placeholders = ", ".join("?" for _ in _COLUMNS)
-    hexed = tenant_id.hex
     statement = f"INSERT INTO events ({', '.join(_COLUMNS)}) VALUES ({placeholders}){on_conflict}"
-    values = [tuple(hexed if c == "tenant_id" else row[c] for c in _COLUMNS) for row in rows]
-    return connection.exec_driver_sql(statement, values).rowcount
-
-
-def _insert_postgresql(connection: Connection, rows: list[dict[str, Any]], on_conflict: str) -> int:
-    arrays = [c for c in _COLUMNS if c not in _CONSTANT]
-    unnested = ", ".join(f"%({c})s::{_POSTGRESQL_TYPES.get(c, 'text')}[]" for c in arrays)
-    selected = ", ".join("%(tenant_id)s::uuid" if c == "tenant_id" else
-                         "%(recorded_at)s::bigint" if c == "recorded_at" else c
-                         for c in _COLUMNS)  # fmt: skip
-    statement = (
-        f"INSERT INTO events ({', '.join(_COLUMNS)}) SELECT {selected}"
-        f" FROM unnest({unnested}) AS new ({', '.join(arrays)}){on_conflict}"
+    rows = zip(
+        *(repeat(shared[c], len(fresh)) if c in shared else columns[c] for c in _COLUMNS),
+        strict=True,
     )
-    values: dict[str, Any] = {c: [row[c] for row in rows] for c in arrays}
-    values.update({c: rows[0][c] for c in _CONSTANT})
+    return connection.exec_driver_sql(statement, list(rows)).rowcount
+
+
+def _insert_postgresql(
+    connection: Connection, tenant_id: UUID, fresh: Sequence[Event], on_conflict: str
+) -> int:
+    """One INSERT ... SELECT FROM unnest: a value for what all share, an array for what varies."""
+    values: dict[str, Any] = {
+        "tenant_id": tenant_id,
+        "recorded_at": to_micros(fresh[0].recorded_at),
+        "correlation_id": fresh[0].correlation_id,
+        "first": fresh[0].position - 1,
+    }
+    selected = {
+        "tenant_id": "%(tenant_id)s::uuid", "recorded_at": "%(recorded_at)s::bigint",
+        "correlation_id": "%(correlation_id)s::text", "position": "%(first)s::bigint + place",
+    }  # fmt: skip
+    arrays = []
+    for name, column in _columns(fresh).items():
+        kind = "bytea" if name == "leaf" else "bigint" if name in _NUMBERS else "text"
+        if name not in ("leaf", "data") and all(value == column[0] for value in column):
+            values[name], selected[name] = column[0], f"%({name})s::{kind}"
+            continue
+        arrays.append(name)
+        values[name] = (
+            BytesArray(column) if kind == "bytea"
+            else bigints(column) if kind == "bigint" else texts(column)
+        )  # fmt: skip
+    unnested = ", ".join(
+        f"%({a})s::{'bytea' if a == 'leaf' else 'bigint' if a in _NUMBERS else 'text'}[]"
+        for a in arrays
+    )
+    statement = (
+        f"INSERT INTO events ({', '.join(_COLUMNS)})"
+        f" SELECT {', '.join(selected.get(c, c) for c in _COLUMNS)}"
+        f" FROM unnest({unnested}) WITH ORDINALITY AS new ({', '.join([*arrays, 'place'])})"
+        f"{on_conflict}"
+    )
     return connection.exec_driver_sql(statement, values).rowcount
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Literal
 from uuid import UUID
@@ -19,7 +18,7 @@ from shared.errors import CONFLICT, STALE, UNAVAILABLE
 from shared.events import Event, NewEvent, Payload, event, name_of
 from shared.ids import new_id
 from shared.ledger.basis import Basis, basis_at, find_basis, head_basis
-from shared.ledger.rows import Outcome, insert_events, read_event, seal
+from shared.ledger.rows import Outcome, Stamp, insert_events, read_event, seal
 from shared.ledger.tables import events, heads, tenants
 
 MAX_CLOCK_SKEW = timedelta(seconds=60)
@@ -128,13 +127,9 @@ class Transaction(View):
 
     def _append(self, new: Sequence[NewEvent]) -> list[Outcome]:
         recorded_at = self._ledger.next_recorded_at(self.connection, self.basis)
-        stamped = [
-            replace(e, actor=e.actor or self.actor, correlation_id=self.correlation_id) for e in new
-        ]
+        stamp = Stamp(self.position + 1, recorded_at, self.actor, self.correlation_id)
         try:
-            outcomes = insert_events(
-                self.connection, self.tenant_id, stamped, self.position + 1, recorded_at
-            )
+            outcomes = insert_events(self.connection, self.tenant_id, new, stamp)
         except IntegrityError as error:
             raise STALE.refusal("Someone else changed this meanwhile; read it again.") from error
         accepted = [o.event for o in outcomes if o.event is not None]

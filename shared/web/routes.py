@@ -76,8 +76,10 @@ def unstorable(value: Any, text: bytes) -> str | None:
 def _too_deep(value: dict[str, Any] | list[Any], depth: int) -> bool:
     if depth > MAX_DEPTH:
         return True
-    inner = value.values() if isinstance(value, dict) else value
-    return any(_too_deep(v, depth + 1) for v in inner if isinstance(v, dict | list))
+    for inner in value.values() if isinstance(value, dict) else value:
+        if inner.__class__ in (dict, list) and _too_deep(inner, depth + 1):
+            return True
+    return False
 
 
 def _has_nul(value: Any) -> bool:

@@ -176,6 +176,10 @@ def _rejected(item: Any, rejected: Rejected) -> Result:
 
 def _outcome(event: NewEvent, outcome: Outcome) -> Result:
     errors = []
+    if outcome.status == "accepted":
+        return Result.model_construct(
+            id=event.event_id, status="accepted", position=outcome.position, errors=[]
+        )
     if outcome.status == "conflict":
         detail = (
             f"The event {event.event_id!r} of {event.source!r} is known with other content; "

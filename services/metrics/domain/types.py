@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
+from functools import cached_property, partial
 from typing import Any
 
 from babel.numbers import list_currencies
@@ -18,6 +19,7 @@ MAX_TEXT = 10_000
 _DIGITS_BEFORE, _DIGITS_AFTER = 15, 6
 _CURRENCIES = frozenset(list_currencies())
 _SMALL = 10**15
+Check = Callable[[Any], Any]
 _SPEC = re.compile(r"(?P<name>\w+)(?P<marks>[!*]*)(?::(?P<kind>\S+))?")
 # The service writes these itself; a sender that uses them is refused.
 RESERVED_PREFIXES = (
@@ -95,7 +97,7 @@ class FieldType:
         return tuple(self.kind.split("|")) if "|" in self.kind else ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class EventType:
     """A kind of fact that senders may push."""
 
@@ -104,6 +106,11 @@ class EventType:
     schema_number: int = 1
     required: tuple[str, ...] = field(default=())
     personal: tuple[str, ...] = field(default=())
+
+    @cached_property
+    def checks(self) -> Mapping[str, Check]:
+        """How each declared field is checked."""
+        return {name: _check_of(declared) for name, declared in self.fields.items()}
 
 
 def event_type(name: str, spec: str, schema_number: int = 1) -> EventType:
@@ -143,9 +150,9 @@ def check_data(kind: EventType, data: Mapping[str, Any]) -> tuple[dict[str, Any]
     for name, value in data.items():
         if value is None:
             continue
-        declared = kind.fields.get(name)
+        check = kind.checks.get(name, _own)
         try:
-            checked[name] = _own(value) if declared is None else _declared(declared, value)
+            checked[name] = check(value)
         except _Wrong as wrong:
             faults.append(Fault(f"/data/{name}", str(wrong), wrong.code))
     for name in kind.required:
@@ -162,36 +169,41 @@ class _Wrong(Exception):
         self.code = code
 
 
-def _declared(declared: FieldType, value: Any) -> Any:
+def _check_of(declared: FieldType) -> Check:
+    """The function that brings a value of a field into canonical form, or raises."""
     if declared.choices:
-        return _choice(declared.choices, value)
-    match declared.kind:
-        case "number":
-            return _number(value)
-        case "integer":
-            number = _number(value)
-            if not isinstance(number, int):
-                raise _Wrong(f"{value} is not a whole number.", "integer")
-            return number
-        case "boolean":
-            if not isinstance(value, bool):
-                raise _Wrong(f"{value!r} must be true or false.", "boolean")
-            return value
-        case "currency":
-            if not isinstance(value, str) or value not in _CURRENCIES:
-                raise _Wrong(f"{value!r} is no ISO 4217 currency code such as EUR.", "currency")
-            return value
-        case "date":
-            return _date(value)
-        case "list":
-            if not isinstance(value, list):
-                raise _Wrong("This must be a list.", "list")
-            return _own(value)
-        case _:
-            return _text(value)
+        return partial(_choice, declared.choices)
+    return _CHECKS.get(declared.kind, _text)
+
+
+def _integer(value: Any) -> int:
+    number = _number(value)
+    if not isinstance(number, int):
+        raise _Wrong(f"{value} is not a whole number.", "integer")
+    return number
+
+
+def _boolean(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise _Wrong(f"{value!r} must be true or false.", "boolean")
+    return value
+
+
+def _currency(value: Any) -> str:
+    if not isinstance(value, str) or value not in _CURRENCIES:
+        raise _Wrong(f"{value!r} is no ISO 4217 currency code such as EUR.", "currency")
+    return value
+
+
+def _list(value: Any) -> Any:
+    if not isinstance(value, list):
+        raise _Wrong("This must be a list.", "list")
+    return _own(value)
 
 
 def _text(value: Any) -> str:
+    if value.__class__ is str and len(value) <= MAX_TEXT and "\x00" not in value:
+        return str(value)
     if isinstance(value, int | Decimal) and not isinstance(value, bool):
         number = bounded_number(Decimal(value))
         return format(number, "f") if isinstance(number, Decimal) else str(number)
@@ -267,6 +279,12 @@ def _own(value: Any) -> Any:
             return value.isoformat()
         case _:
             raise _Wrong("This is no JSON value.", "json")
+
+
+_CHECKS: dict[str, Check] = {
+    "number": _number, "integer": _integer, "boolean": _boolean, "currency": _currency,
+    "date": _date, "list": _list,
+}  # fmt: skip
 
 
 def json_schema(kind: EventType) -> dict[str, Any]:
