@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-import random
 import subprocess
 import sys
 import tempfile
-from datetime import UTC, datetime
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -17,24 +16,23 @@ from fastapi import APIRouter, Depends, Request
 
 from benchmarks.machine import describe, postgresql_options, row, timed
 from benchmarks.made import cloudevents, new_events
-from benchmarks.peers import HandMade, copy_rows, executemany_rows, insert_rows, raw_rows
+from benchmarks.peers import copy_rows, executemany_rows, insert_rows, raw_rows
+from benchmarks.replaying import bench_replay
 from services.metrics.app import SERVICE, create_app
 from services.metrics.domain.cloudevents import read_cloudevent
 from services.metrics.domain.types import CANONICAL
 from services.metrics.settings import MetricsSettings
-from shared.clock import to_micros
 from shared.database import sqlite_path
 from shared.telemetry import set_up_logging
 from shared.web.routes import strict_json
 from shared.web.runtime import Caller, writes
 from tests.support.house import Databases, House, Key, Running, Urls
 from tests.support.postgresql import PostgreSQL
-from tests.support.samples import WIN_RATE
 
 BATCH, BATCHES = 1_000, 20
 REPLAY_EVENTS = int(os.environ.get("BENCH_EVENTS", "1000000"))
 CLIENTS = 64
-QUARTER = (datetime(2022, 1, 1, tzinfo=UTC), datetime(2022, 4, 1, tzinfo=UTC))
+PUSHERS = 3
 
 
 def open_metrics(urls: Urls) -> tuple[House, Key]:
@@ -65,10 +63,14 @@ def bench_ingest(kind: str, house: House, key: Key, urls: Urls) -> None:
     bodies = [json.dumps(cloudevents(BATCH, 100 + n)).encode() for n in range(BATCHES)]
     headers = {"content-type": "application/cloudevents-batch+json"}
 
+    def push_one(body: bytes) -> None:
+        answer = key.send("POST", "metrics", "/v1/events", content=body, headers=headers)
+        assert answer.json()["accepted"] == BATCH
+
     def push() -> None:
-        for body in bodies:
-            answer = key.send("POST", "metrics", "/v1/events", content=body, headers=headers)
-            assert answer.json()["accepted"] == BATCH
+        # While one batch is being stored the next is read, as with any sender that does not wait.
+        with ThreadPoolExecutor(PUSHERS) as pool:
+            list(pool.map(push_one, bodies))
 
     ours = BATCH * BATCHES / timed(push)
     path, count = sqlite_path(urls.service), BATCH * BATCHES
@@ -125,42 +127,13 @@ def bench_single(kind: str, house: House, key: Key) -> None:
     )
 
 
-def bench_replay(kind: str, house: House, urls: Urls) -> None:
-    """A quarter's win rate as known at random moments, against a table made for the question."""
-    key, ledger = house.key(), house.ledgers["metrics"]
-    key.post("metrics", "/v1/metrics", WIN_RATE)
-    hand: list[tuple[int, int, int]] = []
-    for number in range(REPLAY_EVENTS // 5_000):
-        new = new_events(5_000, 1_000 + number)
-        with ledger.transaction(key.tenant_id) as transaction:
-            first = transaction.position + 1
-            transaction.append(new)
-        hand += [
-            (to_micros(e.occurred_at), first + n, int('"won"' in e.data)) for n, e in enumerate(new)
-        ]
-    peer = HandMade(urls.owner, sqlite_path(urls.service), hand)
-    feed = key.get("metrics", "/v1/calendar")["basis"]
-    bases = [feed]
-    path = "/v1/metrics/win-rate/values"
-    answer = key.get("metrics", path, period="2022-Q1", basis=bases[0])["values"][0]
-    position = int(bases[0].partition("-")[0])
-    assert (int(answer["numerator"]), int(answer["denominator"])) == peer.ask(*QUARTER, position)
-    chance = random.Random(3)
-    moments = [chance.randrange(position // 2, position) for _ in range(3)]
-    ours = timed(lambda: key.get("metrics", path, period="2022-Q1", basis=bases[0]), 3)
-    theirs = timed(lambda: [peer.ask(*QUARTER, p) for p in moments], 3) / len(moments)
-    name = f"{kind}: quarter replay, raw path, {REPLAY_EVENTS:,} events, ms | by hand"
-    row(name, f"{ours * 1e3:.0f}", f"{theirs * 1e3:.1f}", theirs / ours, "10, with cells")
-    peer.close()
-
-
 def bench(databases: Databases) -> None:
     urls = databases.make()
     house, key = open_metrics(urls)
     try:
         bench_ingest(databases.kind, house, key, urls)
         bench_single(databases.kind, house, key)
-        bench_replay(databases.kind, house, urls)
+        bench_replay(databases.kind, house, urls, REPLAY_EVENTS)
     finally:
         house.close()
         house.running["metrics"].stop()

@@ -56,3 +56,31 @@ def new_events(count: int, seed: int) -> list[NewEvent]:
         )
         for identity, moment, data in facts(count, seed)
     ]
+
+
+def ordered_events(count: int, batch: int, seed: int = 5) -> Iterator[list[NewEvent]]:
+    """Batches of closings in the order in which they happened, one in fifty of them late."""
+    chance = random.Random(seed)
+    late: list[NewEvent] = []
+    step = timedelta(seconds=SPAN_SECONDS / count)
+    for start in range(0, count, batch):
+        new: list[NewEvent] = []
+        for number in range(start, min(start + batch, count)):
+            data = {
+                "outcome": "won" if chance.random() < 0.3 else "lost",
+                "amount": chance.randrange(100, 100_000),
+                "currency": "EUR",
+                "region": chance.choice(REGIONS),
+            }
+            event = NewEvent(
+                source="/bench",
+                event_id=f"o{number}",
+                name="crm.opportunity.closed",
+                subject=f"deal/{chance.randrange(count)}",
+                occurred_at=START + step * number,
+                data=canonical_json(data),
+            )
+            (late if chance.random() < 0.02 else new).append(event)
+        if len(late) > batch // 10 or start + batch >= count:
+            new, late = [*new, *late], []
+        yield new

@@ -1,13 +1,11 @@
-"""What we are held against: COPY and INSERT by hand, executemany, an index-only scan."""
+"""What ingest is held against: COPY and INSERT by hand, and executemany."""
 
 from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
-from datetime import datetime
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import psycopg
 
@@ -78,48 +76,3 @@ def executemany_rows(path: Path, batches: Sequence[Sequence[tuple[Any, ...]]]) -
         connection.executemany(statement, rows)
         connection.execute("COMMIT")
     connection.close()
-
-
-class HandMade:
-    """A table made for one question, with an index that answers it alone."""
-
-    _TABLE = (
-        "CREATE TABLE hand (at bigint NOT NULL, position bigint NOT NULL, won smallint NOT NULL)"
-    )
-    _INDEX = "CREATE INDEX hand_covers ON hand (at, position, won)"
-    _QUESTION = (
-        "SELECT sum(won), count(*) FROM hand WHERE at >= {0} AND at < {0} AND position <= {0}"
-    )
-
-    def __init__(self, url: str, path: Path | None, rows: Sequence[tuple[int, int, int]]) -> None:
-        self._postgresql = None if path else psycopg.connect(url, autocommit=True)
-        self._sqlite = sqlite3.connect(path.with_suffix(f".{uuid4().hex}")) if path else None
-        for statement in (self._TABLE, self._INDEX):
-            self._execute(statement)
-        if self._postgresql is not None:
-            with (
-                self._postgresql.cursor() as cursor,
-                cursor.copy("COPY hand (at, position, won) FROM STDIN") as copy,
-            ):
-                for row in rows:
-                    copy.write_row(row)
-            self._postgresql.execute("VACUUM ANALYZE hand")
-        else:
-            assert self._sqlite is not None
-            self._sqlite.executemany("INSERT INTO hand VALUES (?, ?, ?)", rows)
-            self._sqlite.commit()
-
-    def _execute(self, statement: str) -> None:
-        (self._postgresql or self._sqlite).execute(statement)  # type: ignore[union-attr]
-
-    def ask(self, start: datetime, end: datetime, position: int) -> tuple[int, int]:
-        """Won and all in a span, as known at a position."""
-        mark = "%s" if self._postgresql is not None else "?"
-        found = (self._postgresql or self._sqlite).execute(  # type: ignore[union-attr]
-            self._QUESTION.format(mark), (to_micros(start), to_micros(end), position)
-        )
-        won, count = found.fetchone()  # type: ignore[misc]
-        return int(won), int(count)
-
-    def close(self) -> None:
-        (self._postgresql or self._sqlite).close()  # type: ignore[union-attr]

@@ -1,0 +1,116 @@
+"""Replays of a quarter at random knowledge, and the building of the cells that answer them."""
+
+from __future__ import annotations
+
+import random
+import time
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import select
+
+from benchmarks.hand import HandMade
+from benchmarks.machine import row, timed
+from benchmarks.made import ordered_events
+from services.metrics.queries.figures import Asked, Span, reading, replay
+from services.metrics.queries.series import wanted_series
+from services.metrics.replay.cells import Cells
+from services.metrics.replay.cells.build import build_step
+from services.metrics.replay.cells.series import SEGMENT
+from shared.clock import to_micros
+from shared.database import sqlite_path
+from shared.ledger import Ledger
+from shared.ledger.basis import basis_at_position
+from shared.ledger.tables import batches
+from shared.ledger.transactions import View
+from tests.support.house import House, Key, Urls
+from tests.support.samples import WIN_RATE, WON
+
+QUARTER = (datetime(2022, 1, 1, tzinfo=UTC), datetime(2022, 4, 1, tzinfo=UTC))
+BATCH = 4_000
+PROBES = 12
+_AMOUNT = {**WON, "field": "amount"}
+KINDS: dict[str, tuple[dict[str, Any], str]] = {
+    "win-rate": (WIN_RATE["definition"], "10"),
+    "median": ({**_AMOUNT, "kind": "percentile", "q": 0.5}, "3"),
+    "distinct": ({**WON, "kind": "distinct"}, "3"),
+    "last": ({**WON, "per_subject": "last_in_period"}, "3"),
+}
+
+
+def bench_replay(kind: str, house: House, urls: Urls, events: int) -> None:
+    """Each kind against the same question by hand, after the cells were built."""
+    key, ledger = house.key(), house.ledgers["metrics"]
+    for name, (definition, _) in KINDS.items():
+        body = {"key": name, "name": name, "unit": "count", "definition": definition}
+        key.post("metrics", "/v1/metrics", body)
+    peer = HandMade(urls.owner, sqlite_path(urls.service))
+    _fill(key, ledger, peer, events)
+    peer.finish()
+    _build(kind, key, ledger, peer, events)
+    with ledger.view(key.tenant_id) as view:
+        positions = view.connection.execute(
+            select(batches.c.last_position).where(batches.c.tenant_id == key.tenant_id)
+        ).scalars().all()  # fmt: skip
+    chance = random.Random(3)
+    # Knowledge from after the quarter on, at which all its events had been recorded but late ones.
+    known = [p for p in positions if p > events * 0.55]
+    probes = [chance.choice(known) for _ in range(PROBES)]
+    for name, (_, reach) in KINDS.items():
+        for probe in probes[:2]:
+            _ask(ledger, key, name, probe)
+        ours = timed(lambda name=name: [_ask(ledger, key, name, p) for p in probes], 3) / PROBES  # type: ignore[misc]
+        theirs = timed(lambda name=name: [peer.ask(name, *QUARTER, p) for p in probes]) / PROBES  # type: ignore[misc]
+        title = f"{kind}: quarter replay, {name}, {events:,} events, ms | by hand"
+        row(title, f"{ours * 1e3:.1f}", f"{theirs * 1e3:.1f}", theirs / ours, reach)
+    found = _ask(ledger, key, "win-rate", positions[-1])
+    ((won, count),) = peer.ask("win-rate", *QUARTER, positions[-1])
+    assert (int(found.numerator), int(found.denominator)) == (won, count), "both count alike"
+    peer.close()
+
+
+def _fill(key: Key, ledger: Ledger, peer: HandMade, events: int) -> None:
+    """Events in order of occurrence with some late ones, in the ledger and in the hand's table."""
+    for new in ordered_events(events, BATCH):
+        with ledger.transaction(key.tenant_id) as transaction:
+            first = transaction.position + 1
+            transaction.append(new)
+        peer.add(
+            [
+                (to_micros(e.occurred_at), first + n, int('"won"' in e.data),
+                 int(e.data.split('"amount":')[1].split(",")[0]), hash(e.subject))
+                for n, e in enumerate(new)
+            ]
+        )  # fmt: skip
+
+
+def _build(kind: str, key: Key, ledger: Ledger, peer: HandMade, events: int) -> None:
+    """All cells of the metrics, against one pass of SQL over the ledger for each series."""
+    with ledger.view(key.tenant_id) as view:
+        wanted = wanted_series(view)
+    started = time.perf_counter()
+    while build_step(ledger.database, key.tenant_id, wanted):
+        pass
+    ours = time.perf_counter() - started
+    with ledger.database.read(key.tenant_id) as connection:
+        postgresql = connection.dialect.name == "postgresql"
+        value = "(data::jsonb->>'{}')" if postgresql else "json_extract(data, '$.{}')"
+        day = "occurred_at / 86400000000"
+        query = (
+            f"SELECT {day}, count(*), sum(CAST({value.format('amount')} AS numeric)) FROM events"
+            f" WHERE name = 'crm.opportunity.closed' AND {value.format('outcome')} = 'won'"
+            f" GROUP BY {day}"
+        )
+        theirs = timed(lambda: connection.exec_driver_sql(query).fetchall()) * len(wanted)
+    whole = events // SEGMENT * SEGMENT
+    name = f"{kind}: {len(wanted)} series of cells, events/s | SQL passes"
+    row(name, f"{whole / ours:,.0f}", f"{events / theirs:,.0f}", theirs / ours, "1")
+
+
+def _ask(ledger: Ledger, key: Key, name: str, position: int) -> Any:
+    """The quarter's figure, in the service, from opening the view to the worded answer."""
+    with ledger.database.read(key.tenant_id) as connection:
+        basis = basis_at_position(connection, key.tenant_id, position)
+        assert basis.recorded_at is not None, "a batch has its time"
+        view = View(connection, key.tenant_id, basis, basis.recorded_at, False)
+        return replay(reading(view), name, Asked(Span(["2022-Q1"])), Cells()).values[0]
