@@ -10,7 +10,7 @@ import httpx
 from pydantic import Field
 
 from shared.chain import canonical_json
-from shared.periods import Calendar
+from shared.periods import Calendar, FiscalWeeks
 from shared.web.client import Peer, Reads
 
 
@@ -100,6 +100,8 @@ class CalendarBody(Reads):
     week_start: int = Field(ge=1, le=7)
     fiscal_start_month: int = Field(ge=1, le=12)
     fiscal_name: Literal["end", "start"]
+    fiscal_weeks: FiscalWeeks | None
+    fiscal_begins: Literal["nearest", "on_or_before"]
     currency: str
 
 
@@ -126,6 +128,8 @@ class MetricsClient:
             found.fiscal_start_month,
             found.fiscal_name,
             found.currency,
+            found.fiscal_weeks,
+            found.fiscal_begins,
         )
 
     def values(
