@@ -73,35 +73,30 @@ def bench_ingest(kind: str, house: House, key: Key, urls: Urls) -> None:
             list(pool.map(push_one, bodies))
 
     ours = BATCH * BATCHES / timed(push)
+    _compare_ingest(kind, ours, urls)
+
+
+def _compare_ingest(kind: str, ours: float, urls: Urls) -> None:
+    """The same rows by hand: executemany on SQLite; COPY by the owner and INSERT on PostgreSQL."""
     path, count = sqlite_path(urls.service), BATCH * BATCHES
 
-    def peer_batches(owner: Any, tenant: Any) -> list[list[tuple[Any, ...]]]:
+    def ready_made(tenant: Any) -> list[list[tuple[Any, ...]]]:
         return [raw_rows(new_events(BATCH, 100 + n), tenant, 1 + n * BATCH) for n in range(BATCHES)]
 
     if path is not None:
-        rows = peer_batches(None, uuid4().hex)
+        rows = ready_made(uuid4().hex)
         peer = count / timed(lambda: executemany_rows(path, rows))
-        row(
-            f"{kind}: batch ingest, events/s | executemany",
-            f"{ours:,.0f}",
-            f"{peer:,.0f}",
-            ours / peer,
-            "0.5",
-        )
+        name = f"{kind}: batch ingest, events/s | executemany"
+        row(name, f"{ours:,.0f}", f"{peer:,.0f}", ours / peer, "0.5")
         return
-    for name, work, url, reach in (
+    for title, work, url, reach in (
         ("COPY by the owner", copy_rows, urls.owner, "0.5"),
         ("the INSERT by hand", insert_rows, urls.service, "0.8"),
     ):
-        rows = peer_batches(None, uuid4())
+        rows = ready_made(uuid4())
         peer = count / timed(lambda work=work, url=url, rows=rows: work(url, rows))  # type: ignore[misc]
-        row(
-            f"{kind}: batch ingest, events/s | {name}",
-            f"{ours:,.0f}",
-            f"{peer:,.0f}",
-            ours / peer,
-            reach,
-        )
+        name = f"{kind}: batch ingest, events/s | {title}"
+        row(name, f"{ours:,.0f}", f"{peer:,.0f}", ours / peer, reach)
 
 
 def bench_single(kind: str, house: House, key: Key) -> None:
