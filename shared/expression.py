@@ -12,6 +12,7 @@ from typing import TypeVar
 MAX_LENGTH = 500
 MAX_DEPTH = 50
 MAX_ARGUMENTS = 10
+MAX_DIGITS = 22
 _TOKEN = re.compile(r"\s*(?:(\d+(?:\.\d+)?)|([A-Za-z_]\w*)|([-+*/(),]))")
 # Functions and how many arguments each takes at least and at most.
 FUNCTIONS = {"abs": (1, 1), "min": (2, MAX_ARGUMENTS), "max": (2, MAX_ARGUMENTS)}
@@ -122,6 +123,8 @@ def _tokens(text: str) -> list[str]:
             raise FormulaError(
                 f"{text[place:].strip()[:20]!r} is neither number, name nor + - * / ( ) ,."
             )
+        if match[1] and len(match[1]) > MAX_DIGITS:
+            raise FormulaError(f"A number has at most {MAX_DIGITS} digits.")
         tokens.append(match[0].strip())
         place = match.end()
     return tokens

@@ -85,26 +85,27 @@ def figure(value: Fraction) -> float:
 def exact(value: Fraction | int) -> str:
     """An exact decimal string; for a rational that has none, 30 decimals (half-even)."""
     rational = Fraction(value)
+    wide = Context(prec=max(60, rational.numerator.bit_length() // 3 + 35))
     denominator = rational.denominator
     for prime in (2, 5):
         while denominator % prime == 0:
             denominator //= prime
     if denominator == 1:
         scaled = Decimal(rational.numerator) / Decimal(1)
-        quotient = _WIDE.divide(scaled, Decimal(rational.denominator))
-        return plain(_trimmed(quotient))
+        quotient = wide.divide(scaled, Decimal(rational.denominator))
+        return plain(_trimmed(quotient, wide))
     return plain(
-        _WIDE.quantize(
-            _WIDE.divide(Decimal(rational.numerator), Decimal(rational.denominator)),
+        wide.quantize(
+            wide.divide(Decimal(rational.numerator), Decimal(rational.denominator)),
             Decimal(1).scaleb(-30),
         )
     )
 
 
-def _trimmed(value: Decimal) -> Decimal:
+def _trimmed(value: Decimal, wide: Context) -> Decimal:
     if value == value.to_integral_value():
         return value.to_integral_value()
-    return value.normalize()
+    return value.normalize(wide)
 
 
 def round_money(value: Decimal, currency: str) -> Decimal:

@@ -123,19 +123,25 @@ def split(start: date, end: date, grain: Grain, calendar: Calendar) -> list[Peri
 def previous(period: Period, calendar: Calendar) -> Period:
     """The period before, of the same grain (of the same number of days for a free span)."""
     grain = grain_of(period.name)
-    if grain is None:
-        start = period.start - timedelta(days=period.days)
-        return Period(f"{start}..{period.start}", start, period.start)
-    return period_holding(period.start - ONE_DAY, grain, calendar)
+    try:
+        if grain is None:
+            start = period.start - timedelta(days=period.days)
+            return Period(f"{start}..{period.start}", start, period.start)
+        return period_holding(period.start - ONE_DAY, grain, calendar)
+    except (OverflowError, ValueError) as error:
+        raise PeriodError(f"Nothing lies before {period.name}.") from error
 
 
 def following(period: Period, calendar: Calendar) -> Period:
     """The period after, of the same grain (of the same number of days for a free span)."""
     grain = grain_of(period.name)
-    if grain is None:
-        end = period.end + timedelta(days=period.days)
-        return Period(f"{period.end}..{end}", period.end, end)
-    return period_holding(period.end, grain, calendar)
+    try:
+        if grain is None:
+            end = period.end + timedelta(days=period.days)
+            return Period(f"{period.end}..{end}", period.end, end)
+        return period_holding(period.end, grain, calendar)
+    except (OverflowError, ValueError) as error:
+        raise PeriodError(f"Nothing lies after {period.name}.") from error
 
 
 def trailing(last: Period, count: int, calendar: Calendar) -> list[Period]:

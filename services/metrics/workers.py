@@ -12,6 +12,7 @@ from services.metrics.replay.cells.build import build_step, drop_cells
 from services.metrics.replay.cells.series import SEGMENT
 from shared.ledger import Ledger
 from shared.ledger.rebuild import head_of, tenant_ids
+from shared.telemetry import log
 from shared.workers import Task, Workers
 
 PAUSE_SECONDS = 0.5
@@ -58,7 +59,10 @@ class Telling:
             tenants = tenant_ids(connection)
         for tenant_id in tenants:
             since = self._examined.get(tenant_id, 0)
-            self._examined[tenant_id] = tell_holders(self._ledger, tenant_id, since)
+            try:
+                self._examined[tenant_id] = tell_holders(self._ledger, tenant_id, since)
+            except Exception as error:  # One organisation's trouble is not the others'.
+                log("workers").warning("telling-failed", error=str(error)[:500])
         return False
 
 

@@ -51,12 +51,14 @@ def head_basis(connection: Connection, tenant_id: UUID) -> Basis:
 
 
 def basis_at_position(connection: Connection, tenant_id: UUID, position: int) -> Basis:
-    """The state after the batch that ends with a position."""
+    """The state after the batch that ends with a position; refuses where none does."""
     row = connection.execute(
         select(batches.c.last_position, batches.c.chain, batches.c.recorded_at).where(
             batches.c.tenant_id == tenant_id, batches.c.last_position == position
         )
-    ).one()
+    ).one_or_none()
+    if row is None:
+        raise UNKNOWN_BASIS.refusal(f"No batch of this ledger ends with position {position}.")
     return Basis(*row)
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date
 from typing import Annotated
 
 from fastapi import Depends, Query, Response
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from services.metrics.commands.history import (
     Change,
@@ -24,7 +25,7 @@ from services.metrics.queries.bases import NamedBasis, RestatedFigure
 from services.metrics.queries.cut_overs import CutOverShown, cut_over_list
 from services.metrics.queries.definitions import calendar
 from services.metrics.queries.figures import no_such_period
-from shared.errors import NOT_FOUND
+from shared.errors import NOT_FOUND, invalid
 from shared.ledger import Transaction
 from shared.periods import PeriodError, parse_period
 from shared.web.pages import Page, Pages
@@ -33,6 +34,18 @@ from shared.web.runtime import Answer, Caller, Reader, reads, writes
 from shared.web.wire import InstantField, Known, Name, PeriodName, Reason, Wire
 
 router = make_router("history")
+
+
+def _no_token(name: str) -> str:
+    if re.fullmatch(r"\d+-[0-9a-f]{16}", name):
+        raise ValueError("a name must not look like a basis")
+    return name
+
+
+# A name stands in a path as it is, and never looks like a basis.
+BasisName = Annotated[
+    str, Field(pattern=r"^[^\W_][^/\\?#%\x00-\x1f]{0,198}$"), AfterValidator(_no_token)
+]
 SourceName = Annotated[str, Field(min_length=1, max_length=1_000)]
 
 
@@ -52,7 +65,7 @@ class Because(Wire):
 class NewNamedBasis(Wire):
     """A state of the ledger to be named."""
 
-    name: Name = Field(description="Its name, used once", examples=["Close of 2025-Q3"])
+    name: BasisName = Field(description="Its name, used once", examples=["Close of 2025-Q3"])
     closes: PeriodName | None = Field(None, description="The period that it closes")
     known_at: InstantField | None = Field(None, description="The state known at this moment")
     basis: str | None = Field(None, max_length=64, description="Or this basis; default: the head")
@@ -70,7 +83,9 @@ class NewCutOver(Wire):
 
     old_source: SourceName = Field(description="Source whose facts count before the day")
     new_source: SourceName = Field(description="Source whose facts count from the day on")
-    on: date = Field(description="First day of the new source")
+    on: Annotated[date, Field(ge=date(1900, 1, 1), lt=date(2200, 1, 1))] = Field(
+        description="First day of the new source"
+    )
     events: list[Annotated[str, Field(max_length=200)]] = Field(
         default_factory=list, max_length=100, description="Types that it is about; empty: all"
     )
@@ -172,6 +187,8 @@ def name_ledger_basis(
             known_at=body.known_at,
             basis=body.basis or (None if body.known_at else transaction.basis.token),
         )
+        if body.known_at is not None and body.known_at > transaction.known_at:
+            raise invalid("/known_at", "Nothing is known of the future yet.", "future")
         if body.closes is not None:
             try:
                 parse_period(body.closes, calendar(view))

@@ -243,7 +243,7 @@ def show_timeline(
     A page may hold fewer changes than its limit and still have a next one.
     """
     after = pages.after or 0
-    if not isinstance(after, int) or after < 0:
+    if type(after) is not int or not 0 <= after < MAX_CURSOR:
         raise invalid("query:cursor", "This cursor was not made by this list.", "cursor")
     asked = Asked(Span([period]), where=parse_filter(where))
     with reader.view() as view:

@@ -8,15 +8,18 @@ from uuid import UUID
 
 from sqlalchemy import select
 
+from services.metrics.domain.definition import Conversion, Node, filters_of
 from services.metrics.domain.facts import MetricRestated
+from services.metrics.domain.filters import ThenFilter, related_in
 from services.metrics.queries.baselines import baseline, frozen_list
 from services.metrics.queries.bases import named_bases
-from services.metrics.queries.definitions import FILTER, calendar, definitions
+from services.metrics.queries.definitions import FILTER, calendar, definitions, references
 from services.metrics.queries.figures import Asked, Span, periods_of, reading, replay
 from services.metrics.replay.cells import Cells
 from services.metrics.replay.cells.delta import changed
 from services.metrics.replay.frame import Frame
 from services.metrics.replay.knowledge import Ground, within
+from services.metrics.replay.tree import leaves_of
 from services.metrics.tables import bases, calendars, metric_versions, restated
 from shared.errors import Refusal
 from shared.ledger import Ledger, View
@@ -127,9 +130,23 @@ def _facts_moved(view: View, periods: list[Period], since: int) -> bool:
     ground = Ground.of(view.connection, view.tenant_id, view.position)
     if any(cut.from_position > since for cut in ground.cut_overs):
         return True
-    which = within(frame, from_start=False, to_end=True)
+    # What looks ahead changes by events after its period.
+    looks_ahead = any(
+        _looks_ahead(view, metric.definition) for metric in definitions(view).values()
+    )
+    which = [] if looks_ahead else within(frame, from_start=False, to_end=True)
     begun, ended = changed(view.connection, ground, since, view.position, which)
     return any(not row.name.startswith(_OWN) for row in (*begun, *ended))
+
+
+def _looks_ahead(view: View, definition: Node) -> bool:
+    return any(
+        isinstance(leaf, Conversion)
+        or any(
+            isinstance(r, ThenFilter) for _, where in filters_of(leaf) for r in related_in(where)
+        )
+        for leaf in leaves_of(definition, references(view, definition))
+    )
 
 
 # Our own events stand in the ledger, too; none of them is a fact of the world.

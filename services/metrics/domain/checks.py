@@ -35,7 +35,15 @@ from services.metrics.domain.filters import (
     step_of,
 )
 from services.metrics.domain.types import EventType
-from services.metrics.domain.units import MONEY_FIELDS, PLAIN, Unit, UnitError, parse_unit, unit_of
+from services.metrics.domain.units import (
+    LONG_TIMES,
+    MONEY_FIELDS,
+    PLAIN,
+    Unit,
+    UnitError,
+    parse_unit,
+    unit_of,
+)
 from shared.errors import Fault
 from shared.expression import FormulaError, names_in, parse
 from shared.ids import did_you_mean
@@ -69,6 +77,8 @@ def faults_in(
             yield from _reference_faults(place, part, key, known)
         else:
             yield from _leaf_faults(place, part, known)
+    if isinstance(node, Duration | TimeInState) and unit in LONG_TIMES:
+        yield Fault("/unit", f"{unit!r} have no fixed length; take days, h, min or s.", "units")
     yield from _quotient_faults("/definition", node, known)
     yield from _expression_faults("/definition", node, unit, known)
     yield from _dimension_faults(dimensions, parts, known)

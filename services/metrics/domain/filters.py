@@ -18,7 +18,7 @@ from pydantic import (
 
 from services.metrics.domain.windows import WindowText
 
-MAX_FILTER_DEPTH = 10
+MAX_NUMBER = 10**15
 Predicate = Callable[[Mapping[str, Any]], bool]
 Operator = Literal["eq", "ne", "in", "gt", "gte", "lt", "lte", "exists", "contains"]
 
@@ -34,6 +34,14 @@ EventNames = Annotated[
 FieldName = Annotated[str, Field(max_length=200, pattern=r"^[$A-Za-z_][\w.]*$")]
 
 
+def _plain_number(value: Any) -> Any:
+    if isinstance(value, bool) or not isinstance(value, Decimal | int | float):
+        return value
+    if abs(Decimal(value)) >= MAX_NUMBER:
+        raise ValueError("numbers have at most 15 digits before the point")
+    return float(value) if isinstance(value, Decimal) else value
+
+
 class FieldFilter(_Closed):
     """Compares one field; `$type` is the event's type and `$subject` its subject."""
 
@@ -46,8 +54,8 @@ class FieldFilter(_Closed):
     def _as_stored(cls, value: Any) -> Any:
         # A decimal would be stored as a text, and be compared as one ever after.
         if isinstance(value, list):
-            return [float(v) if isinstance(v, Decimal) else v for v in value]
-        return float(value) if isinstance(value, Decimal) else value
+            return [_plain_number(v) for v in value]
+        return _plain_number(value)
 
     @model_validator(mode="after")
     def _value_fits(self) -> FieldFilter:

@@ -18,7 +18,7 @@ _TIMES = {
     604_800: ("w", "week", "weeks"),
 }
 _SECONDS = {name: seconds for seconds, names in _TIMES.items() for name in names}
-_LONG_TIMES = {"month": "months", "months": "months", "year": "years", "years": "years"}
+LONG_TIMES = {"month": "months", "months": "months", "year": "years", "years": "years"}
 
 
 # Fields that canonical types give a currency to.
@@ -95,7 +95,7 @@ def _atom(word: str) -> Unit:
         return Unit((("money", 1),), word)
     if word in _SECONDS:
         return Unit(((_TIMES[_SECONDS[word]][-1], 1),))
-    return Unit(((_LONG_TIMES[word], 1),)) if word in _LONG_TIMES else PLAIN
+    return Unit(((LONG_TIMES[word], 1),)) if word in LONG_TIMES else PLAIN
 
 
 def unit_of(term: Term, inputs: Mapping[str, Unit | None]) -> Unit | None:

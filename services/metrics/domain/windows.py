@@ -15,8 +15,16 @@ _ISO = re.compile(
     r"P(?:(\d{1,4})Y)?(?:(\d{1,4})M)?(?:(\d{1,4})W)?(?:(\d{1,5})D)?"
     r"(?:T(?:(\d{1,5})H)?(?:(\d{1,6})M)?(?:(\d{1,7})S)?)?"
 )
-_OFFSET = re.compile(r"([+-]?\d{1,4}) (period|day|week|month|quarter|year)s?")
+_OFFSET = re.compile(r"([+-]?[0-9]{1,4}) (period|day|week|month|quarter|year)s?")
 _MONTHS = {"month": 1, "quarter": 3, "year": 12}
+# How many periods of a grain an offset by a unit is, where both are counted alike.
+_STEPS = {
+    ("day", "day"): 1, ("week", "week"): 1, ("month", "month"): 1, ("quarter", "quarter"): 1,
+    ("year", "year"): 1, ("fiscal_month", "month"): 1, ("fiscal_month", "quarter"): 3,
+    ("fiscal_month", "year"): 12, ("fiscal_quarter", "quarter"): 1, ("fiscal_quarter", "year"): 4,
+    ("fiscal_year", "year"): 1,
+}  # fmt: skip
+_MOST = {"period": 120, "day": 3_660, "week": 520, "month": 240, "quarter": 80, "year": 20}
 MAX_DAYS = 36_600
 
 
@@ -86,8 +94,12 @@ DaysText = Annotated[
 
 
 def _is_offset(text: str) -> str:
-    if _OFFSET.fullmatch(text) is None:
+    match = _OFFSET.fullmatch(text)
+    if match is None:
         raise ValueError(f"{text!r} is no offset; write `-1 quarter` or `-1 period`")
+    most = _MOST[match[2]]
+    if abs(int(match[1])) > most:
+        raise ValueError(f"{text!r} is too far; at most {most} {match[2]}s")
     return text
 
 
@@ -103,8 +115,9 @@ def shifted(period: Period, offset: str, calendar: Calendar) -> Period:
     match = _OFFSET.fullmatch(offset)
     assert match is not None, "offsets are checked when a definition is saved"
     count, unit = int(match[1]), match[2]
-    if unit == "period" or unit == grain_of(period.name):
-        return _neighbour(period, count, calendar)
+    steps = _STEPS.get((grain_of(period.name) or "", unit), 1 if unit == "period" else None)
+    if steps is not None:
+        return _neighbour(period, count * steps, calendar)
     in_months = _MONTHS.get(unit)
     try:
         if in_months and period.start.day == period.end.day == 1:

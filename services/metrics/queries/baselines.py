@@ -23,6 +23,7 @@ from services.metrics.domain.definition import (
 )
 from services.metrics.domain.facts import BaselineFrozen
 from services.metrics.domain.filters import Filter
+from services.metrics.domain.units import PLAIN, parse_unit
 from services.metrics.queries.definitions import calendar, metric
 from services.metrics.queries.figures import (
     Span,
@@ -127,6 +128,10 @@ def baseline(
     found, known_now = metric(view, key, version), reading(view)
     asked = question(view, found, list(periods), where=where)
     computed = compute(known_now, asked, Cells())
+    if len({c for f in computed.groups[()] for c in f.currencies}) > 1:
+        # Periods in different currencies become one figure in the reporting currency.
+        asked = replace(asked, unit=known_now.calendar.currency)
+        computed = compute(known_now, asked, Cells())
     figures = computed.groups[()]
     values = word(computed)
     # What the answer itself calls null enters nothing.
@@ -173,7 +178,7 @@ def _whole(computed: Computed, figures: Sequence[Figure], method: Method) -> Fig
         total.denominator = sum((f.denominator or Fraction(0) for f in figures), Fraction(0))
         if total.denominator:
             total.value = total.numerator / total.denominator
-    elif method == "pooled" and _is_one_sample(node):
+    elif method == "pooled" and _is_one_sample(node, computed.question.unit):
         merged = replace(computed.question, merged=True)
         total.value = compute(computed.reading, merged).groups[()][0].value
     elif present:
@@ -199,13 +204,13 @@ def _is_quotient(node: Node) -> bool:
             return False
 
 
-def _is_one_sample(node: Node) -> bool:
-    """Whether the events of all periods are taken together: order statistics and expressions."""
+def _is_one_sample(node: Node, unit: str) -> bool:
+    """Whether the events of all periods are taken together: order statistics and pure numbers."""
     match node:
         case Duration() | Simple(kind="percentile") | TimeInState(statistic="median"):
             return True
         case Derived():
-            return True
+            return parse_unit(unit) == PLAIN
         case _:
             return False
 
@@ -213,7 +218,7 @@ def _is_one_sample(node: Node) -> bool:
 def _cause(computed: Computed, values: Sequence[Value]) -> Cause:
     since = computed.since
     if since.first_day is None:
-        return "no_history" if since.answered_from else "no_instrument"
+        return "no_instrument"
     if values[-1].end <= since.first_day:
         return "no_history"
     return "source_silent"

@@ -147,7 +147,9 @@ def references(view: View, definition: Node) -> dict[str, Named]:
             if isinstance(part, MetricRef) and part.metric not in found:
                 named = metric(view, part.metric)
                 body = named.body
-                found[part.metric] = Named(body.key, body.version, body.unit, named.definition)
+                found[part.metric] = Named(
+                    body.key, body.version, body.unit, named.definition, body.settles_after
+                )
                 waiting.append(named.definition)
     return found
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -40,6 +41,7 @@ IMPOSSIBLE_PERIOD = problem(
     "Write 2025-Q3, 2025-07, 2025-W31, 2025, FY2026-Q1 or 2025-01-01..2025-04-01 (end exclusive).",
 )  # fmt: skip
 MAX_PERIODS_ASKED = 1_000
+GROUPABLE = re.compile(r"\$(type|subject|source)|[A-Za-z_][\w.]*")
 
 
 @dataclass(frozen=True)
@@ -113,18 +115,22 @@ def question(
     """A metric's definition with the periods and groups asked for."""
     dimensions = found.body.dimensions
     for name in group_by:
+        if not GROUPABLE.fullmatch(name):
+            raise invalid("query:group_by", f"{name[:80]!r} is no field name.", "dimension")
         if dimensions and name not in dimensions:
             detail = f"{name!r} is no dimension of {found.body.key!r}."
             near = did_you_mean(name, dimensions)
             raise invalid("query:group_by", detail + near, "unknown_dimension")
+    named = references(view, found.definition)
+    settling = [found.body.settles_after, *(one.settles_after for one in named.values())]
     return Question(
         metric=found.body.key,
         version=found.body.version,
         unit=found.body.unit,
         definition=found.definition,
-        references=references(view, found.definition),
+        references=named,
         periods=periods,
-        settles_after=found.body.settles_after,
+        settles_after=max(settling),
         cadence=found.body.guidelines.get("cadence"),
         dimensions=dimensions,
         group_by=group_by,

@@ -58,13 +58,9 @@ def fold(leaf: Leaf, rows: Sequence[Row], lens: Lens) -> Folded:
 
 def _fold_simple(leaf: Simple, rows: Sequence[Row], lens: Lens) -> Buckets:
     own, asked, frame = lens.passes(leaf.where), lens.asked, lens.frame
-    inside: Iterable[tuple[int, Row]]
-    if leaf.kind == "latest" and leaf.carry_forward:
-        inside = [
-            (i, r) for i in range(len(frame.periods)) for r in rows if frame.is_before_end(r, i)
-        ]
-    else:
-        inside = [(i, r) for r in rows if (i := frame.index_of(r)) is not None]
+    if leaf.carry_forward:
+        return _fold_carried(leaf, rows, lens)
+    inside = [(i, r) for r in rows if (i := frame.index_of(r)) is not None]
     if leaf.per_subject == "last_in_period":
         inside = _last_of_each_subject(inside)
     buckets, wanted, numeric = Buckets(lens), set(leaf.events), leaf.kind != "distinct"
@@ -79,6 +75,27 @@ def _fold_simple(leaf: Simple, rows: Sequence[Row], lens: Lens) -> Buckets:
             if number:
                 value = converted(lens, value, fields, frame.day_of(row))
             buckets.add(lens.group_of(fields), index, row, value)
+    return buckets
+
+
+def _fold_carried(leaf: Simple, rows: Sequence[Row], lens: Lens) -> Buckets:
+    """For each period the last value of each group so far."""
+    own, asked, frame = lens.passes(leaf.where), lens.asked, lens.frame
+    assert leaf.field is not None, "`latest` has its field"
+    number, buckets = number_reader(leaf.field), Buckets(lens)
+    entering: list[list[Row]] = [[] for _ in [*frame.periods, None]]
+    for row in rows:
+        entering[frame.first_ending_after(row)].append(row)
+    last: dict[Any, tuple[Row, Any]] = {}
+    for index in range(len(frame.periods)):
+        for row in entering[index]:
+            fields = view_of(row)
+            value: Any = number(fields) if own(fields) and asked(fields) else None
+            if value is not None:
+                value = converted(lens, value, fields, frame.day_of(row))
+                last[lens.group_of(fields)] = (row, value)
+        for group, (row, value) in last.items():
+            buckets.add(group, index, row, value)
     return buckets
 
 

@@ -22,7 +22,7 @@ Group = tuple[str, ...]
 
 NO_VALUE = "(none)"
 # Under these names a view of fields holds the event itself and, for a standing thing, until when.
-ROW, UNTIL = "$row", "$until"
+ROW, UNTIL = "\x00row", "\x00until"
 
 
 @dataclass(slots=True, frozen=True)

@@ -139,7 +139,10 @@ class _Evaluation:
     def _figures(self, exchange: Exchange | None) -> Figures:
         self.exchange = exchange
         question = self.question
-        tree = Tree(question.references, self.reading.calendar, self.leaf_figures, self._unborn)
+        tree = Tree(
+            question.references, self.reading.calendar, self.leaf_figures, self._unborn,
+            self._running,
+        )  # fmt: skip
         return tree.figures(question.definition, question.unit, question.periods)
 
     def _unborn(self, node: Node, period: Period) -> bool:
@@ -148,6 +151,9 @@ class _Evaluation:
         }
         first = data_since(self.reading, names).first_day
         return first is None or period.end <= first
+
+    def _running(self, period: Period) -> bool:
+        return self.reading.view.known_at < self.reading.calendar.instant(period.end)
 
     def leaf_figures(self, leaf: Leaf, unit: str, periods: Sequence[Period]) -> Figures:
         """The figures of a leaf, from cells where there are such, else from the ledger."""
@@ -205,7 +211,10 @@ def rows_behind(reading: Reading, question: Question) -> list[Any]:
         found.update({row.position: row for row in folded.buckets.rows()})
         return folded.buckets.figures(folded.make)
 
-    tree = Tree(question.references, reading.calendar, collect, lambda node, period: False)
+    def never(*_: object) -> bool:
+        return False
+
+    tree = Tree(question.references, reading.calendar, collect, never, never)
     tree.figures(question.definition, question.unit, question.periods)
     return sorted(found.values(), key=lambda row: row.order)
 

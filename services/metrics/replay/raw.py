@@ -76,10 +76,12 @@ class Reading:
         frame = Frame([], self.calendar)
         position = self.knowledge.exchange_rates
         conditions = self.ground.counting(Knowledge.at(position), self.shown)
-        rows = self.view.connection.execute(
-            select(*COLUMNS).where(*conditions, events.c.name == RATE_EVENT)
+        cuts = not_cut_over(self.cuts, self.calendar)
+        found = self.view.connection.execute(
+            select(*COLUMNS).where(*conditions, *cuts, events.c.name == RATE_EVENT)
         )
-        return Rates((to_row(row) for row in rows), frame)
+        rows = (to_row(row) for row in found)
+        return Rates([row for row in rows if row.position not in self.hidden], frame)
 
     def rows(
         self, names: Iterable[str], frame: Frame | None, *, from_start: bool, to_end: bool

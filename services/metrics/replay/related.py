@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -20,10 +21,22 @@ from services.metrics.domain.filters import (
 )
 from services.metrics.domain.windows import Window, parse_window
 from services.metrics.replay.frame import ROW, UNTIL, Frame, Row, shown, view_of
+from shared.periods import ONE_DAY
 
 History = Callable[[Sequence[str]], Sequence[Row]]
 Place = tuple[datetime, int]
 _AFTER_ALL = 1 << 62
+
+
+@dataclass
+class Places:
+    """Where in time other events stand: those with a time, and those that know only their day."""
+
+    timed: list[Place] = field(default_factory=list)
+    dated: list[Place] = field(default_factory=list)
+
+
+_NOWHERE = Places()
 
 
 class Related:
@@ -42,34 +55,44 @@ class Related:
         match related:
             case HadFilter():
                 return lambda fields: self._had(
-                    places.get(_key(fields, mine), []), fields, related, window
+                    places.get(_key(fields, mine), _NOWHERE), fields, related, window
                 )
             case ThenFilter():
-                return lambda fields: self._then(places.get(_key(fields, mine), []), fields, window)
+                return lambda fields: self._then(
+                    places.get(_key(fields, mine), _NOWHERE), fields, window
+                )
 
-    def _places(self, related: RelatedFilter) -> Mapping[str | None, list[Place]]:
+    def _places(self, related: RelatedFilter) -> Mapping[str | None, Places]:
         """Where in time the other events stand, per value that they are joined by."""
         step, (_, theirs) = step_of(related), join_fields(related.by)
         passes = compile_filter(step.where, self)
-        found: dict[str | None, list[Place]] = defaultdict(list)
+        found: dict[str | None, Places] = defaultdict(Places)
         for row in self._history(step.events):
             fields = view_of(row)
             key = _key(fields, theirs)
             if key is not None and passes(fields):
-                found[key].append((self._frame.moment_of(row), row.position))
-        return {key: sorted(places) for key, places in found.items()}
+                kind = found[key].timed if row.occurred_on is None else found[key].dated
+                kind.append((self._frame.moment_of(row), row.position))
+        for places in found.values():
+            places.timed.sort()
+            places.dated.sort()
+        return found
 
     def _had(
-        self, places: Sequence[Place], fields: Mapping[str, Any], asked: HadFilter,
-        window: Window | None,
-    ) -> bool:  # fmt: skip
+        self, places: Places, fields: Mapping[str, Any], asked: HadFilter, window: Window | None
+    ) -> bool:
         end = self._end(fields, asked)
-        if end is None or not places:
+        if end is None:
             return False
-        last = bisect_left(places, end)
-        if last == 0:
-            return False
-        return window is None or places[last - 1][0] >= window.before(end[0], self._frame.calendar)
+        begin = window.before(end[0], self._frame.calendar) if window else None
+        row: Row = fields[ROW]
+        timed_end = end
+        if row.occurred_on is not None and UNTIL not in fields and asked.before == "event":
+            # Dates are compared with dates: what has a time on that day is not after it.
+            timed_end = (self._frame.calendar.instant(row.occurred_on + ONE_DAY), -1)
+        return _any_between(places.timed, begin, timed_end) or _any_between(
+            places.dated, begin, end
+        )
 
     def _end(self, fields: Mapping[str, Any], asked: HadFilter) -> Place | None:
         """Before which place the other event must stand."""
@@ -82,20 +105,35 @@ class Related:
             return (until, -1)
         return (self._frame.moment_of(row), row.position)
 
-    def _then(
-        self, places: Sequence[Place], fields: Mapping[str, Any], window: Window | None
-    ) -> bool:
+    def _then(self, places: Places, fields: Mapping[str, Any], window: Window | None) -> bool:
         row: Row = fields[ROW]
         begin = self._frame.moment_of(row)
         end = window.after(begin, self._frame.calendar) if window else None
-        first = bisect_right(places, (begin, row.position))
-        if first < len(places) and (end is None or places[first] <= (end, _AFTER_ALL)):
+        own = (begin, row.position)
+        dated_from = own
+        if row.occurred_on is None:
+            # Dates are compared with dates: what knows only that day is not before it.
+            midnight = self._frame.calendar.instant(self._frame.day_of(row))
+            dated_from = (midnight, -1)
+        if _any_after(places.timed, own, end) or _any_after(places.dated, dated_from, end):
             return True
         if end is None or end > self._known_at:
             index = self._frame.index_of(row)
             if index is not None:
                 self.pending.add(index)
         return False
+
+
+def _any_between(places: Sequence[Place], begin: datetime | None, end: Place) -> bool:
+    """Whether the last of the places before an end is not before a beginning."""
+    last = bisect_left(places, end)
+    return last > 0 and (begin is None or places[last - 1][0] >= begin)
+
+
+def _any_after(places: Sequence[Place], begin: Place, end: datetime | None) -> bool:
+    """Whether the first of the places after a beginning is not after an end."""
+    first = bisect_right(places, begin)
+    return first < len(places) and (end is None or places[first] <= (end, _AFTER_ALL))
 
 
 def _key(fields: Mapping[str, Any], name: str) -> str | None:

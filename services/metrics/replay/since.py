@@ -51,7 +51,7 @@ def _data_since(reading: Reading, names: list[str]) -> Since:
         if first is not None and moment >= first[0]:
             break
         found = _first_counting(reading, source, name, moment)
-        if found is not None and (first is None or found < first):
+        if found is not None and (first is None or found[0] < first[0]):
             first = found
     if first is not None:
         return Since(first[1] or reading.calendar.day_of(first[0]))

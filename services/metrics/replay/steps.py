@@ -58,11 +58,13 @@ def _pairs(
 ) -> Iterable[tuple[Row, Row]]:
     precedes = lens.frame.precedes
     if leaf.which == "first":
-        pair = next(((b, e) for b in begins[:1] for e in ends if precedes(b, e)), None)
+        pair = next(
+            ((b, e) for b in begins[:1] for e in ends if b is not e and precedes(b, e)), None
+        )
         return [pair] if pair else []
     pairs: dict[int, tuple[Row, Row]] = {}
     for number, end in enumerate(ends):
-        before = [b for b in begins if precedes(b, end)]
+        before = [b for b in begins if b is not end and precedes(b, end)]
         index = lens.frame.index_of(end)
         if before and index is not None:
             # `last` keeps one end per period, `each` keeps all.

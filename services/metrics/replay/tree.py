@@ -27,6 +27,7 @@ from services.metrics.domain.definition import (
     TrailingWindow,
     walk,
 )
+from services.metrics.domain.filters import related_in
 from services.metrics.domain.windows import parse_window, shifted
 from services.metrics.replay.frame import Figure, Figures
 from shared.expression import FormulaError, evaluate, names_in, parse
@@ -45,10 +46,13 @@ class Named:
     version: int
     unit: str
     node: Node
+    settles_after: int = 0
 
 
 References = Mapping[str, Named]
 LeafFigures = Callable[[Leaf, str, Sequence[Period]], Figures]
+# An expression of expressions can grow beyond all that a figure is for.
+MAX_BITS = 900
 # Whether nothing can be said of a node yet at the end of a period.
 Unborn = Callable[[Node, Period], bool]
 
@@ -61,6 +65,7 @@ class Tree:
     calendar: Calendar
     leaf_figures: LeafFigures
     unborn: Unborn
+    running: Callable[[Period], bool]
 
     def figures(self, node: Node, unit: str, periods: Sequence[Period]) -> Figures:
         """The figures of a node, one for each period and group; `unit` is its metric's."""
@@ -103,19 +108,30 @@ class Tree:
                 found.value = evaluate(term, known, Fraction)
             except FormulaError:
                 found.reason = "zero_denominator"
+                return found
+            if (
+                max(found.value.numerator.bit_length(), found.value.denominator.bit_length())
+                > MAX_BITS
+            ):
+                found.value, found.reason = None, "out_of_range"
             return found
 
         return joined(parts, make)
 
     def _input(self, node: Derived, name: str, periods: Sequence[Period]) -> Figures:
         given = node.inputs[name]
+        running: list[int] = []
         if given.offset:
             periods = [shifted(period, given.offset, self.calendar) for period in periods]
+            running = [n for n, period in enumerate(periods) if self.running(period)]
         if isinstance(given, InlineInput):
             child: Node = given.definition
         else:
             child = MetricRef(metric=given.metric)
         found = self.figures(child, "", periods)
+        for figures in (*found.groups.values(), found.empty):
+            for index in running:
+                figures[index].pending = True
         if zero_when_empty(child, self.references):
             for index, period in enumerate(periods):
                 if self.unborn(child, period):
@@ -163,8 +179,8 @@ def zero_when_empty(node: Node, references: References) -> bool:
 def adds_up(node: Node, references: References) -> bool:
     """Whether the figures of neighbouring periods add up to the figure of both."""
     match resolved(node, references):
-        case Simple(kind=kind, per_subject=subjects):
-            return kind in ("count", "sum") and subjects == "all"
+        case Simple(kind=kind, per_subject=subjects, where=where):
+            return kind in ("count", "sum") and subjects == "all" and not related_in(where)
         case TimeInState(statistic=statistic):
             return statistic == "sum"
         case _:

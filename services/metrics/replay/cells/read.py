@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -92,10 +93,10 @@ class Cells:
             return None
         everything = compile_filter(None)
         wanted = Wanted(one, frame, lambda fields: (), everything, reading.cuts, None)
-        found: list[set[date]] = [set() for _ in frame.periods]
-        for index, day, *_ in _SumFold(wanted).entries(chunks):
-            found[index].add(day)
-        return found
+        counts: list[Counter[date]] = [Counter() for _ in frame.periods]
+        for index, day, _, _, count, *_ in _SumFold(wanted).entries(chunks):
+            counts[index][day] += count
+        return [{day for day, count in told.items() if count} for told in counts]
 
     def _chunks(self, reading: Reading, one: Series, frame: Frame) -> list[Stored] | None:
         """All chunks of a series that a frame touches; None where none is built yet."""
@@ -150,7 +151,11 @@ def _counted(packed: Figures, sums: Figures) -> Figures:
 
 def presence(names: Iterable[str]) -> Simple:
     """The leaf that counts all events of some types: which days have any."""
-    return Simple(kind="count", events=sorted(names))
+    # Not validated: a metric may read more types than one leaf may name.
+    return Simple.model_construct(
+        kind="count", events=sorted(names), field=None, q=None, where=None, per_subject="all",
+        undone_by=[], carry_forward=False,
+    )  # fmt: skip
 
 
 def _uniform(reading: Reading) -> bool:
@@ -202,13 +207,13 @@ class _SumFold:
             found = groups[group][index]
             found.count += count
             found.digest += digest
-            currency = fields["currency"]
+            currency = str(fields["currency"]) if fields["currency"] else None
             if currency:
                 found.currencies[currency] = found.currencies.get(currency, 0) + count
             if exchange is None:
                 found.whole += total
                 continue
-            factor = exchange.factor(str(currency) if currency else None, day)
+            factor = exchange.factor(currency, day)
             if factor is not None:
                 found.converted += total * factor
             elif count:
