@@ -183,3 +183,39 @@ def test_a_frozen_baseline_without_data_verifies_after_they_came(key: Key) -> No
     key.events(closed("a", "2024-01-05"))
     verified = key.post("metrics", f"/v1/baselines/{frozen['id']}/verify")
     assert verified["identical"], verified["differences"]
+
+
+def test_a_day_without_time_stands_at_its_own_midnight_not_at_londons(key: Key) -> None:
+    """In Los Angeles the evening of the 9th comes before the 10th, although UTC says otherwise."""
+    zone = {"zone": "America/Los_Angeles", "reason": "Head office"}
+    assert key.send("PUT", "metrics", "/v1/calendar", json=zone).status_code == 200
+    opened = "crm.opportunity.opened"
+    key.events(event("o", opened, "2024-01-09T18:00:00-08:00", _subject="deal/a"),
+               closed("a", "2024-01-10"))  # fmt: skip
+    is_open = {"kind": "state", "events": [opened, "crm.opportunity.closed"],
+               "where": {"field": "$type", "value": opened}}  # fmt: skip
+    assert shown(key, is_open, "2024-01") == [0]
+
+
+def test_metrics_of_metrics_have_a_depth_and_share_what_they_are_made_of(key: Key) -> None:
+    """Twenty levels, each made of the one below twice, are evaluated once each."""
+    key.events(closed("a", "2024-01-10"))
+    key.post("metrics", "/v1/metrics",
+             {"key": "level-0", "name": "L", "unit": "count", "definition": CLOSED})  # fmt: skip
+    for level in range(1, 22):
+        below = {"metric": f"level-{level - 1}"}
+        doubled = {"kind": "derived", "expression": "a + b", "inputs": {"a": below, "b": below}}
+        body = {"key": f"level-{level}", "name": "L", "unit": "count", "definition": doubled}
+        status = key.send("POST", "metrics", "/v1/metrics", json=body).status_code
+        assert status == (201 if level < 20 else 422)
+    found = key.get("metrics", "/v1/metrics/level-19/values", period="2024-01")["values"][0]
+    assert found["value"] == 2**19
+
+
+def test_an_answer_has_a_size(key: Key) -> None:
+    define(key, CLOSED)
+    key.events(*[closed(f"a{n}", "2024-01-10", region=f"r{n}") for n in range(300)])
+    path = "/v1/metrics/x/values?group_by=region&from=2024-01-01&to=2024-12-01&grain=day"
+    assert "fewer periods" in key.refused(422, "GET", "metrics", path)["detail"]
+    found = key.get("metrics", f"{path}&group_limit=10")
+    assert len(found["values"]) == 335 * 11

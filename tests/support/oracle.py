@@ -44,7 +44,14 @@ def facts_at(history: Sequence[Event], position: int, zone: str) -> list[Fact]:
         _fact(e, zone) for e in highest if not any(_taken_back(e, r, d) for r, d in retractions)
     ]
     kept = [f for f in facts if not any(_hidden(f, cut) for cut in cuts)]
-    return sorted(kept, key=lambda f: (f.event.occurred_at, f.event.position))
+    return sorted(kept, key=lambda f: (_begins(f, zone), f.event.position))
+
+
+def _begins(fact: Fact, zone: str) -> datetime:
+    day = fact.event.occurred_on
+    if day is None:
+        return fact.event.occurred_at
+    return datetime(day.year, day.month, day.day, tzinfo=ZoneInfo(zone))
 
 
 def _own(event: Event) -> bool:

@@ -16,8 +16,9 @@ from services.metrics.domain.facts import (
 from services.metrics.queries.backfills import Backfill, backfill
 from services.metrics.queries.bases import NamedBasis, named_basis
 from services.metrics.queries.cut_overs import CutOverShown, cut_over
-from shared.errors import CONFLICT, Refusal
-from shared.ids import new_id
+from services.metrics.queries.definitions import types
+from shared.errors import CONFLICT, Refusal, invalid
+from shared.ids import did_you_mean, new_id
 from shared.ledger import Transaction, View
 
 Change = BackfillClosed | BackfillDropped | BackfillReverted
@@ -80,6 +81,11 @@ def set_cut_over(
     transaction: Transaction, old: str, new: str, on: date, events: list[str], reason: str
 ) -> CutOverShown:
     """From a day on, let the new source's facts count instead of the old one's."""
+    known = types(transaction)
+    for index, name in enumerate(events):
+        if name not in known:
+            detail = f"{name!r} is no known event type.{did_you_mean(name, known)}"
+            raise invalid(f"/events/{index}", detail, "unknown_event_type")
     payload = SourceCutOver(
         old_source=old, new_source=new, on=on, events=sorted(set(events)), reason=reason
     )

@@ -135,7 +135,7 @@ def _facts_moved(view: View, periods: list[Period], since: int) -> bool:
         _looks_ahead(view, metric.definition) for metric in definitions(view).values()
     )
     which = [] if looks_ahead else within(frame, from_start=False, to_end=True)
-    begun, ended = changed(view.connection, ground, since, view.position, which)
+    begun, ended = changed(view.connection, ground, calendar(view), since, view.position, which)
     return any(not row.name.startswith(_OWN) for row in (*begun, *ended))
 
 

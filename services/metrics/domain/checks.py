@@ -49,6 +49,7 @@ from shared.expression import FormulaError, names_in, parse
 from shared.ids import did_you_mean
 
 MAX_PARTS = 100
+MAX_DEPTH = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,21 +103,38 @@ def _reference_faults(place: str, part: MetricRef, key: str, known: Known) -> It
         detail = f"There is no metric {part.metric!r}.{did_you_mean(part.metric, known.metrics)}"
         yield Fault(f"{place}/metric", detail, "unknown_metric")
         return
-    path = _path_to(key, part.metric, known, frozenset())
+    path = _path_to(key, part.metric, known, set())
+    if path is None and _depth(part.metric, known, {}) >= MAX_DEPTH:
+        detail = f"Metrics are made of others at most {MAX_DEPTH} levels deep."
+        yield Fault(f"{place}/metric", detail, "too_deep")
     if path is not None:
         detail = f"{' -> '.join([key, *path])} is a circle: a metric can't be made of itself."
         yield Fault(f"{place}/metric", detail, "cycle")
 
 
-def _path_to(key: str, metric: str, known: Known, seen: frozenset[str]) -> list[str] | None:
+def _depth(metric: str, known: Known, seen: dict[str, int]) -> int:
+    """How many levels of other metrics a metric rests on, itself included."""
+    if metric not in seen and metric in known.metrics:
+        seen[metric] = MAX_DEPTH  # Stands while its parts are looked at; circles are refused.
+        below = [
+            _depth(part.metric, known, seen)
+            for _, part in walk(known.metrics[metric][0])
+            if isinstance(part, MetricRef)
+        ]
+        seen[metric] = 1 + max(below, default=0)
+    return seen.get(metric, 0)
+
+
+def _path_to(key: str, metric: str, known: Known, seen: set[str]) -> list[str] | None:
     """How a metric leads back to `key`, or None where it does not."""
     if metric == key:
         return [key]
     if metric in seen or metric not in known.metrics:
         return None
+    seen.add(metric)
     for _, part in walk(known.metrics[metric][0]):
         if isinstance(part, MetricRef):
-            rest = _path_to(key, part.metric, known, seen | {metric})
+            rest = _path_to(key, part.metric, known, seen)
             if rest is not None:
                 return [metric, *rest]
     return None

@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 from services.metrics.domain.sequences import sequence_order
 from services.metrics.replay.knowledge import Ground, Knowledge
 from services.metrics.tables import backfills
-from shared.errors import NOT_FOUND
+from shared.errors import CONFLICT, NOT_FOUND
 from shared.ledger import View
 from shared.ledger.projecting import known
 from shared.ledger.rows import LOOKUP_CHUNK
@@ -77,7 +77,11 @@ def _backfill(view: View, row: object) -> Backfill:
 
 def superseded_by(view: View, backfill_id: str) -> frozenset[int]:
     """The positions that would count no longer if an open backfill were closed now."""
-    backfill(view, backfill_id)
+    present = backfill(view, backfill_id)
+    if present.state in ("dropped", "reverted"):
+        raise CONFLICT.refusal(
+            f"The backfill {present.name!r} is {present.state}: it has no effect."
+        )
     own = (events.c.tenant_id == view.tenant_id, events.c.backfill == backfill_id)
     told = view.connection.execute(
         select(events.c.source, events.c.event_id).where(*own, events.c.position <= view.position)
@@ -101,5 +105,7 @@ def superseded_by(view: View, backfill_id: str) -> frozenset[int]:
             for event_id, sequence, position in rows:
                 versions[event_id].append((sequence_order(sequence), position))
             for family in versions.values():
-                hidden.update(position for _, position in sorted(family)[:-1])
+                # Of equal sequences the one that came first stands, as when the backfill closes.
+                _, stands = max(family, key=lambda version: (version[0], -version[1]))
+                hidden.update(position for _, position in family if position != stands)
     return frozenset(hidden)

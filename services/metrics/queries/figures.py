@@ -41,6 +41,7 @@ IMPOSSIBLE_PERIOD = problem(
     "Write 2025-Q3, 2025-07, 2025-W31, 2025, FY2026-Q1 or 2025-01-01..2025-04-01 (end exclusive).",
 )  # fmt: skip
 MAX_PERIODS_ASKED = 1_000
+MAX_VALUES = 20_000
 GROUPABLE = re.compile(r"\$(type|subject|source)|[A-Za-z_][\w.]*")
 
 
@@ -164,6 +165,12 @@ def answer(known: Reading, found: Metric, asked: Asked, cells: Cells | None = No
         group_by=asked.group_by, where=asked.where, max_groups=asked.max_groups,
     )  # fmt: skip
     computed = compute(known, full, cells)
+    if len(computed.groups) * len(periods) > MAX_VALUES:
+        detail = (
+            f"{len(computed.groups)} groups in {len(periods)} periods are more than {MAX_VALUES} "
+            "values; ask for fewer periods, or say `group_limit`."
+        )
+        raise invalid("query:group_limit", detail, "too_many")
     return Replay(
         known_at=known.view.known_at,
         basis=known.view.basis.token,

@@ -181,7 +181,7 @@ def _standing(thing: _Thing) -> Row:
     assert last is not None, "a thing has an event"
     return Row(
         last.position, last.name, last.subject, last.source, last.occurred_at, last.occurred_on,
-        thing.digest.to_bytes(32, "big"), dict(thing.fields),
+        thing.digest.to_bytes(32, "big"), dict(thing.fields), last.moment,
     )  # fmt: skip
 
 

@@ -37,10 +37,12 @@ class Row:
     occurred_on: date | None
     leaf: bytes
     fields: Mapping[str, Any]
+    # When it occurred; a day without time begins at its midnight in the organisation's zone.
+    moment: datetime
 
     @property
     def order(self) -> tuple[datetime, int]:
-        return (self.occurred_at, self.position)
+        return (self.moment, self.position)
 
 
 @dataclass(slots=True)
@@ -121,12 +123,6 @@ class Frame:
 
     def day_of(self, row: Row) -> date:
         return row.occurred_on or self.calendar.day_of(row.occurred_at)
-
-    def moment_of(self, row: Row) -> datetime:
-        """When an event occurred; a day without time begins at its local midnight."""
-        return (
-            row.occurred_at if row.occurred_on is None else self.calendar.instant(row.occurred_on)
-        )
 
     def precedes(self, one: Row, other: Row) -> bool:
         """Whether an event was not after another; a day without time is compared by its date."""

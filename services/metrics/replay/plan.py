@@ -216,7 +216,7 @@ def rows_behind(reading: Reading, question: Question) -> list[Any]:
 
     tree = Tree(question.references, reading.calendar, collect, never, never)
     tree.figures(question.definition, question.unit, question.periods)
-    return sorted(found.values(), key=lambda row: row.order)
+    return sorted(found.values(), key=lambda row: (row.occurred_at, row.position))
 
 
 def _looks_back(leaf: Leaf) -> bool:

@@ -80,7 +80,7 @@ class Reading:
         found = self.view.connection.execute(
             select(*COLUMNS).where(*conditions, *cuts, events.c.name == RATE_EVENT)
         )
-        rows = (to_row(row) for row in found)
+        rows = (to_row(row, self.calendar) for row in found)
         return Rates([row for row in rows if row.position not in self.hidden], frame)
 
     def rows(
@@ -97,7 +97,7 @@ class Reading:
             .where(*self.counting, *conditions, events.c.name.in_(sorted(wanted)))
             .order_by(events.c.occurred_at, events.c.position)
         )
-        rows = [to_row(row) for row in found]
+        rows = sorted((to_row(row, self.calendar) for row in found), key=lambda row: row.order)
         if self.hidden:
             rows = [row for row in rows if row.position not in self.hidden]
         self._kept.append((wanted, frame, from_start, to_end, rows))
@@ -128,8 +128,10 @@ def _covers(
     return low and high
 
 
-def to_row(row: Sequence[object]) -> Row:
+def to_row(row: Sequence[Any], calendar: Calendar) -> Row:
+    """An event as the fold sees it, with its moment in the organisation's zone."""
     position, name, subject, source, occurred_at, occurred_on, leaf, data = row
+    moment = occurred_at if occurred_on is None else calendar.instant(occurred_on)
     return Row(
-        position, name, subject, source, occurred_at, occurred_on, leaf, parse_json(data),  # type: ignore[arg-type]
-    )  # fmt: skip
+        position, name, subject, source, occurred_at, occurred_on, leaf, parse_json(data), moment
+    )

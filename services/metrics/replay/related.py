@@ -72,7 +72,7 @@ class Related:
             key = _key(fields, theirs)
             if key is not None and passes(fields):
                 kind = found[key].timed if row.occurred_on is None else found[key].dated
-                kind.append((self._frame.moment_of(row), row.position))
+                kind.append((row.moment, row.position))
         for places in found.values():
             places.timed.sort()
             places.dated.sort()
@@ -103,11 +103,11 @@ class Related:
             return None if index is None else (self._frame.starts[index], -1)
         if until is not None:
             return (until, -1)
-        return (self._frame.moment_of(row), row.position)
+        return (row.moment, row.position)
 
     def _then(self, places: Places, fields: Mapping[str, Any], window: Window | None) -> bool:
         row: Row = fields[ROW]
-        begin = self._frame.moment_of(row)
+        begin = row.moment
         end = window.after(begin, self._frame.calendar) if window else None
         own = (begin, row.position)
         dated_from = own

@@ -76,7 +76,7 @@ def _length(clock: str, begin: Row, end: Row, lens: Lens) -> Fraction:
     """Seconds from one event to another, by a clock."""
     frame = lens.frame
     if clock == "business":
-        moments = frame.moment_of(begin), frame.moment_of(end)
+        moments = begin.moment, end.moment
         return lens.business.seconds_between(*moments, frame.calendar)
     days = (frame.day_of(end) - frame.day_of(begin)).days
     if clock == "calendar_days" or begin.occurred_on is not None or end.occurred_on is not None:
@@ -130,11 +130,11 @@ def fold_conversion(leaf: Conversion, rows: Sequence[Row], lens: Lens) -> Made:
 def _converted(begin: Row, ends: list[Row], window: Window | None, lens: Lens) -> bool | None:
     """Whether the second step followed in time; None while it still may."""
     frame = lens.frame
-    started = frame.moment_of(begin)
+    started = begin.moment
     deadline = window.after(started, frame.calendar) if window else None
     for end in ends:
         follows = end.position != begin.position and frame.precedes(begin, end)
-        if follows and (deadline is None or frame.moment_of(end) <= deadline):
+        if follows and (deadline is None or end.moment <= deadline):
             return True
     return None if deadline is None or deadline > lens.known_at else False
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import date
 from fractions import Fraction
 
@@ -66,6 +66,7 @@ class Tree:
     leaf_figures: LeafFigures
     unborn: Unborn
     running: Callable[[Period], bool]
+    known: dict[tuple[str, tuple[Period, ...]], Figures] = field(default_factory=dict)
 
     def figures(self, node: Node, unit: str, periods: Sequence[Period]) -> Figures:
         """The figures of a node, one for each period and group; `unit` is its metric's."""
@@ -73,8 +74,12 @@ class Tree:
             case Simple() | State() | Duration() | TimeInState() | Conversion():
                 return self._leaf(node, unit, periods)
             case MetricRef():
-                named = self.references[node.metric]
-                return self.figures(named.node, named.unit, periods)
+                # A metric that several others are made of is evaluated once.
+                place = (node.metric, tuple(periods))
+                if place not in self.known:
+                    named = self.references[node.metric]
+                    self.known[place] = self.figures(named.node, named.unit, periods)
+                return self.known[place]
             case Ratio():
                 parts = [
                     self.figures(part, "", periods) for part in (node.numerator, node.denominator)
@@ -128,7 +133,7 @@ class Tree:
             child: Node = given.definition
         else:
             child = MetricRef(metric=given.metric)
-        found = self.figures(child, "", periods)
+        found = _copied(self.figures(child, "", periods))
         for figures in (*found.groups.values(), found.empty):
             for index in running:
                 figures[index].pending = True
@@ -141,6 +146,11 @@ class Tree:
         return found
 
 
+def _copied(found: Figures) -> Figures:
+    groups = {group: [replace(f) for f in figures] for group, figures in found.groups.items()}
+    return Figures(groups, [replace(figure) for figure in found.empty])
+
+
 def resolved(node: Node, references: References) -> Node:
     """What a reference stands for; other nodes stand for themselves."""
     while isinstance(node, MetricRef):
@@ -149,13 +159,16 @@ def resolved(node: Node, references: References) -> Node:
 
 
 def leaves_of(node: Node, references: References) -> list[Leaf]:
-    """All leaves that a node is made of in the end."""
+    """All leaves that a node is made of in the end; those of each reference once."""
     found: list[Leaf] = []
-    for _, part in walk(node):
-        if isinstance(part, MetricRef):
-            found += leaves_of(references[part.metric].node, references)
-        else:
-            found.append(part)
+    waiting, seen = [node], set[str]()
+    while waiting:
+        for _, part in walk(waiting.pop()):
+            if not isinstance(part, MetricRef):
+                found.append(part)
+            elif part.metric not in seen:
+                seen.add(part.metric)
+                waiting.append(references[part.metric].node)
     return found
 
 

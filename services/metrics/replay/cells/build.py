@@ -75,7 +75,7 @@ def _fold_run(
     names = sorted({name for one in due for name in one.names})
     which: list[Condition] = [events.c.name.in_(names)]
     ground = Ground.of(connection, tenant_id, until)
-    begun, ended = changed(connection, ground, after, until, which)
+    begun, ended = changed(connection, ground, due[0].calendar, after, until, which)
     days: dict[int, date] = {}
     return [(one, fold_rows(one, [(1, begun), (-1, ended)], days)) for one in due]
 
@@ -155,7 +155,7 @@ class _Folding:
         if self._series.form == "values":
             chunk.rows.append((*place, number))
             return
-        at = to_micros(row.occurred_at)
+        at = to_micros(row.moment)
         chunk.rows.append((*place, number, *subject, at, row.position, counted, row.leaf))
 
     def _day_of(self, row: Row) -> date:

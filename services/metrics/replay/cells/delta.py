@@ -12,11 +12,13 @@ from services.metrics.replay.knowledge import Condition, Ground, Knowledge, in_r
 from services.metrics.replay.raw import COLUMNS, to_row
 from services.metrics.tables import excluded
 from shared.ledger.tables import events
+from shared.periods import Calendar
 
 
 def changed(
-    connection: Connection, ground: Ground, after: int, until: int, which: Sequence[Condition]
-) -> tuple[list[Row], list[Row]]:
+    connection: Connection, ground: Ground, calendar: Calendar, after: int, until: int,
+    which: Sequence[Condition],
+) -> tuple[list[Row], list[Row]]:  # fmt: skip
     """Events among `which` that begin to count, and those that cease to, from `after` to `until`.
 
     Summed over all runs of a ledger these are just the events that count at its end.
@@ -25,21 +27,22 @@ def changed(
         return [], []
     now = ground.counting(Knowledge.at(until))
     query = select(*COLUMNS)
-    begun = _rows(connection, query.where(*now, events.c.position > after, *which))
+    begun = _rows(connection, calendar, query.where(*now, events.c.position > after, *which))
     touched = _touched(connection, ground, after, until) if after else []
     if not touched:
         return begun, []
     older = (events.c.position <= after, or_(*touched), *which)
     before = ground.counting(Knowledge.at(after))
-    then = {row.position: row for row in _rows(connection, query.where(*before, *older))}
-    still = {row.position: row for row in _rows(connection, query.where(*now, *older))}
+    then = {row.position: row for row in _rows(connection, calendar, query.where(*before, *older))}
+    still = {row.position: row for row in _rows(connection, calendar, query.where(*now, *older))}
     begun += [row for position, row in still.items() if position not in then]
     return begun, [row for position, row in then.items() if position not in still]
 
 
-def _rows(connection: Connection, query: Select[Any]) -> list[Row]:
+def _rows(connection: Connection, calendar: Calendar, query: Select[Any]) -> list[Row]:
     # In order of position, so that chunks come out the same whenever they are built.
-    return [to_row(row) for row in connection.execute(query.order_by(events.c.position))]
+    found = connection.execute(query.order_by(events.c.position))
+    return [to_row(row, calendar) for row in found]
 
 
 def _touched(connection: Connection, ground: Ground, after: int, until: int) -> list[Condition]:

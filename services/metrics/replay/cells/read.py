@@ -130,8 +130,9 @@ class Cells:
                 return rows  # type: ignore[no-any-return]
         which = [events.c.name.in_(sorted(one.names)), *within(frame, from_start=True, to_end=True)]
         rows = changed(
-            reading.view.connection, reading.ground, after, reading.knowledge.late, which
-        )
+            reading.view.connection, reading.ground, reading.calendar, after,
+            reading.knowledge.late, which,
+        )  # fmt: skip
         reading.tails[place[0], one.names, place[1], place[2]] = rows
         return rows
 
