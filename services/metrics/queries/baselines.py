@@ -36,7 +36,8 @@ from services.metrics.replay.answer import Value
 from services.metrics.replay.cells import Cells
 from services.metrics.replay.frame import Figure
 from services.metrics.replay.lens import quantile
-from services.metrics.replay.plan import Computed, compute
+from services.metrics.replay.plan import Computed, Question, compute
+from services.metrics.replay.raw import Reading
 from services.metrics.replay.tree import resolved
 from services.metrics.replay.wording import word
 from services.metrics.tables import baselines
@@ -127,11 +128,7 @@ def baseline(
     """A metric's figure over periods as known at the view."""
     found, known_now = metric(view, key, version), reading(view)
     asked = question(view, found, list(periods), where=where)
-    computed = compute(known_now, asked, Cells())
-    if len({c for f in computed.groups[()] for c in f.currencies}) > 1:
-        # Periods in different currencies become one figure in the reporting currency.
-        asked = replace(asked, unit=known_now.calendar.currency)
-        computed = compute(known_now, asked, Cells())
+    computed = _in_one_currency(known_now, asked)
     figures = computed.groups[()]
     values = word(computed)
     # What the answer itself calls null enters nothing.
@@ -167,6 +164,15 @@ def baseline(
         values=values,
         reason="",
     )
+
+
+def _in_one_currency(known_now: Reading, asked: Question) -> Computed:
+    """The periods' figures; money of different currencies in the reporting currency."""
+    computed = compute(known_now, asked, Cells())
+    currencies = {c for figure in computed.groups[()] for c in figure.currencies}
+    if len(currencies) > 1 and asked.unit == "money":
+        return compute(known_now, replace(asked, unit=known_now.calendar.currency), Cells())
+    return computed
 
 
 def _whole(computed: Computed, figures: Sequence[Figure], method: Method) -> Figure:
@@ -210,7 +216,7 @@ def _is_one_sample(node: Node, unit: str) -> bool:
         case Duration() | Simple(kind="percentile") | TimeInState(statistic="median"):
             return True
         case Derived():
-            return parse_unit(unit) == PLAIN
+            return parse_unit(unit) == PLAIN and unit != "count"
         case _:
             return False
 

@@ -90,7 +90,8 @@ def _fold_carried(leaf: Simple, rows: Sequence[Row], lens: Lens) -> Buckets:
     for index in range(len(frame.periods)):
         for row in entering[index]:
             fields = view_of(row)
-            value: Any = number(fields) if own(fields) and asked(fields) else None
+            wanted = row.name in leaf.events and own(fields) and asked(fields)
+            value: Any = number(fields) if wanted else None
             if value is not None:
                 value = converted(lens, value, fields, frame.day_of(row))
                 last[lens.group_of(fields)] = (row, value)

@@ -53,6 +53,8 @@ References = Mapping[str, Named]
 LeafFigures = Callable[[Leaf, str, Sequence[Period]], Figures]
 # An expression of expressions can grow beyond all that a figure is for.
 MAX_BITS = 900
+# Many inverse rates of exchange make long parts of a small figure; powers make longer ones.
+MAX_PART_BITS = 100_000
 # Whether nothing can be said of a node yet at the end of a period.
 Unborn = Callable[[Node, Period], bool]
 
@@ -114,10 +116,8 @@ class Tree:
             except FormulaError:
                 found.reason = "zero_denominator"
                 return found
-            if (
-                max(found.value.numerator.bit_length(), found.value.denominator.bit_length())
-                > MAX_BITS
-            ):
+            above, below = found.value.numerator.bit_length(), found.value.denominator.bit_length()
+            if above - below > MAX_BITS or max(above, below) > MAX_PART_BITS:
                 found.value, found.reason = None, "out_of_range"
             return found
 

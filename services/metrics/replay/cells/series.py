@@ -18,6 +18,8 @@ from shared.zones import Transitions
 
 SEGMENT = 4_096
 FANOUT = 16
+# Rises when the same events are folded otherwise, so that no cell outlives its rules.
+FOLD = 2
 MAX_LEVEL = 4
 # A node's number holds its level above this many bits.
 _LEVEL_BITS = 48
@@ -45,7 +47,13 @@ class Series:
         """What makes it this series and no other, as canonical JSON."""
         leaf = self.leaf.model_dump(mode="json", by_alias=True, exclude={"q", "carry_forward"})
         zone = _digest_of(self.calendar.offsets)
-        parts = {"leaf": leaf, "dimensions": self.dimensions, "zone": zone, "form": self.form}
+        parts = {
+            "fold": FOLD,
+            "leaf": leaf,
+            "dimensions": self.dimensions,
+            "zone": zone,
+            "form": self.form,
+        }
         return canonical_json(parts)
 
     @property
