@@ -81,6 +81,19 @@ def names_in(term: Term) -> set[str]:
             return set().union(*(names_in(argument) for argument in arguments))
 
 
+def never_works(term: Term) -> bool:
+    """Whether a formula divides by a constant of 0, so that no input makes it work."""
+    match term:
+        case Number() | Name():
+            return False
+        case Application(arguments=arguments):
+            return any(map(never_works, arguments))
+        case Operation(operator=operator, left=left, right=right):
+            if never_works(left) or never_works(right):
+                return True
+            return operator == "/" and not names_in(right) and evaluate(right, {}, Fraction) == 0
+
+
 def evaluate(term: Term, inputs: Mapping[str, Exact], number: Callable[[Decimal], Exact]) -> Exact:
     """The value of a formula over decimals or rationals; `FormulaError` on division by zero.
 

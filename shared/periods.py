@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Literal, get_args
@@ -15,7 +16,6 @@ Grain = Literal[
 ]
 GRAINS: tuple[str, ...] = get_args(Grain)
 ONE_DAY = timedelta(days=1)
-MAX_PERIODS = 10_000
 FiscalWeeks = Literal["4-4-5", "4-5-4", "5-4-4"]
 
 
@@ -109,15 +109,16 @@ def grain_of(name: str) -> Grain | None:
 
 def split(start: date, end: date, grain: Grain, calendar: Calendar) -> list[Period]:
     """The periods of a grain that begin in [start, end), the first one holding `start`."""
+    return list(periods_from(start, end, grain, calendar))
+
+
+def periods_from(start: date, end: date, grain: Grain, calendar: Calendar) -> Iterator[Period]:
+    """The periods of a grain that begin in [start, end), one after the other."""
     _demand_in_range(start, end)
-    periods: list[Period] = []
     current = period_holding(start, grain, calendar)
     while current.start < end:
-        periods.append(current)
-        if len(periods) > MAX_PERIODS:
-            raise PeriodError(f"More than {MAX_PERIODS} periods; ask for a coarser grain.")
+        yield current
         current = period_holding(current.end, grain, calendar)
-    return periods
 
 
 def previous(period: Period, calendar: Calendar) -> Period:

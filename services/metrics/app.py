@@ -24,6 +24,7 @@ from services.metrics.api import (
 from services.metrics.commands.credentials import KeyAuthentication, Vault
 from services.metrics.commands.intake import Intake
 from services.metrics.projections import project
+from services.metrics.queries.kept_types import KeptTypes
 from services.metrics.settings import MetricsSettings
 from shared.database import Database
 from shared.group_commit import GroupCommit
@@ -57,6 +58,7 @@ def create_app(settings: ServiceSettings, database: Database, ledger: Ledger) ->
             "vault": Vault(key),
             "group_commit": GroupCommit(ledger),
             "intake": Intake(database),
+            "types": KeptTypes(ledger),
         },
     )
     routers = [

@@ -195,11 +195,11 @@ class Ledger:
             moment = found.recorded_at or from_micros(0)
             return View(connection, tenant_id, found, moment, False)
         now = self.clock.now()
-        if known_at is None:
-            # Without a moment the head is meant, whatever clocks say.
-            found = head_basis(connection, tenant_id)
-            moment = max(now, found.recorded_at) if found.recorded_at else now
-            return View(connection, tenant_id, found, moment, True)
+        head = head_basis(connection, tenant_id)
+        present = max(now, head.recorded_at) if head.recorded_at else now
+        if known_at is None or known_at > present:
+            # Without a moment the head is meant, whatever clocks say; the future is not known yet.
+            return View(connection, tenant_id, head, present, True)
         asked = known_at
         found = basis_at(connection, tenant_id, asked)
         is_open = self._is_open(connection, tenant_id, found, asked, now)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Generic, TypeVar
 
 import msgspec
@@ -12,6 +12,7 @@ from fastapi import Depends, Query, Request, Response
 from pydantic import Field
 
 from shared.errors import invalid
+from shared.ledger import View
 from shared.web.wire import Known
 
 DEFAULT_LIMIT = 50
@@ -58,6 +59,22 @@ class Paging:
         if len(rows) <= self.limit:
             return None
         return self.link(key(rows[self.limit - 1]))
+
+    def page(
+        self,
+        view: View,
+        rows: Sequence[Any],
+        key: Callable[[Any], Any],
+        shown: Callable[[Any], _Item] = lambda row: row,
+    ) -> Page[_Item]:
+        """The page that up to `limit + 1` rows make; `key` is what the list is ordered by."""
+        return Page(
+            items=[shown(row) for row in rows[: self.limit]],
+            next_cursor=self.next_cursor(rows, key),
+            known_at=view.known_at,
+            basis=view.basis.token,
+            open=view.open,
+        )
 
     def link(self, after: Any) -> str:
         """The cursor of the page that goes on after a key; sets the Link header too."""

@@ -13,6 +13,7 @@ from jinja2 import Template
 from starlette.exceptions import HTTPException
 
 from shared import errors
+from shared.closed import pointer_to
 from shared.errors import Fault, ProblemType, Refusal
 from shared.telemetry import current_trace, log
 
@@ -93,7 +94,7 @@ async def _refused(request: Request, error: Exception) -> Response:
 
 async def _not_valid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    faults = tuple(_fault(entry) for entry in error.errors())
+    faults = tuple(_fault(entry, error.body) for entry in error.errors())
     if any(f.code == "json_invalid" for f in faults):
         return problem_response(request, errors.NOT_PARSABLE, "The body is not well-formed JSON.")
     if "body" not in request.scope.get("state", {}) and _lacks_media_type(request):
@@ -112,9 +113,10 @@ def _lacks_media_type(request: Request) -> bool:
     return not (media_type == "application/json" or media_type.endswith("+json") or takes_form)
 
 
-def _fault(entry: Mapping[str, Any]) -> Fault:
+def _fault(entry: Mapping[str, Any], body: Any) -> Fault:
     where, *path = entry["loc"]
-    pointer = "".join(f"/{part}" for part in path) if where == "body" else f"{where}:{path[-1]}"
+    missing = entry["type"] == "missing"
+    pointer = pointer_to(path, body, missing) if where == "body" else f"{where}:{path[-1]}"
     return Fault(
         pointer or "/", str(entry["msg"]).removeprefix("Value error, "), str(entry["type"])
     )

@@ -17,7 +17,7 @@ from pydantic import BaseModel
 
 from shared.clock import Clock
 from shared.database import Database
-from shared.errors import FORBIDDEN, STALE, UNAUTHENTICATED, UNAVAILABLE
+from shared.errors import FORBIDDEN, STALE, UNAUTHENTICATED, UNAVAILABLE, invalid
 from shared.ledger import Ledger, Transaction, View
 from shared.ledger.rebuild import head_of
 from shared.settings import ServiceSettings
@@ -124,6 +124,17 @@ class Caller:
             correlation_id=trace.trace_id if trace else "",
         ) as transaction:
             yield transaction
+
+    def past(self, transaction: Transaction, known_at: datetime | None, basis: str | None) -> View:
+        """What was known at a moment or basis (by default: in this transaction), to be kept."""
+        if known_at is not None and known_at > transaction.known_at:
+            raise invalid("/known_at", "Nothing is known of the future yet.", "future")
+        return self.runtime.ledger.view_in(
+            transaction.connection,
+            transaction.tenant_id,
+            known_at=known_at,
+            basis=basis or (None if known_at else transaction.basis.token),
+        )
 
     def command(self, work: Callable[[Transaction], Answer]) -> Response:
         """Run a command in one transaction and answer after its commit.
@@ -289,6 +300,8 @@ class reads(Scoped):
     ) -> Reader:
         principal = principal_of(request)
         demand_scope(principal, self.scope)
+        if known_at is not None and basis is not None:
+            raise invalid("query:basis", "Say either `known_at` or `basis`.", "contradiction")
         return Reader(
             runtime_of(request), principal, request, None, b"",
             known_at=known_at, basis=basis, awaited=awaited,

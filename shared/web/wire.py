@@ -8,7 +8,6 @@ from typing import Annotated, Any
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
@@ -19,14 +18,15 @@ from pydantic import (
 )
 
 from shared.clock import format_instant
+from shared.closed import Closed
 from shared.ids import KEY_PATTERN
 from shared.money import bounded
 
 
-class Wire(BaseModel):
+class Wire(Closed):
     """A shape of the API; what a client sends beyond it is refused, never ignored."""
 
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(allow_inf_nan=False)
 
 
 def _aware(value: datetime) -> datetime:

@@ -167,7 +167,7 @@ def test_cells_are_the_raw_path_is_the_plain_fold(
     zone = {"zone": ZONE, "reason": "Head office"}
     assert key.send("PUT", "metrics", "/v1/calendar", json=zone).status_code == 200
     for name, definition in {**KINDS, **OTHERS}.items():
-        key.post("metrics", "/v1/metrics", {"key": name, "name": name, "unit": "money",
+        key.post("metrics", "/v1/metrics", {"key": name, "name": name, "unit": "count",
                  "dimensions": ["region"], "definition": definition})  # fmt: skip
     middle = len(history) // 2
     live(key, history[:middle])

@@ -71,6 +71,30 @@ def test_then_asks_what_follows_and_is_provisional_while_it_may(key: Key) -> Non
     assert (found["value"], found["provisional"]) == (2, True)
 
 
+def test_on_one_day_with_and_without_a_time_the_first_to_arrive_comes_first(key: Key) -> None:
+    """Deal 1's call arrived before its closing, deal 2's after; a window of days holds whole days.
+
+    Closings know only their day, calls their time: neither is before the other by the clock.
+    """
+    key.events(
+        event("c1", ACTIVITY, "2024-04-20T15:00:00Z", _subject="deal/1"),
+        closed("1", "2024-04-20", _subject="deal/1"),
+        closed("2", "2024-04-20", _subject="deal/2"),
+        event("c2", ACTIVITY, "2024-04-20T09:00:00Z", _subject="deal/2"),
+        event("c3", ACTIVITY, "2024-04-21T18:00:00Z", _subject="deal/1"),
+    )
+    calls = {"kind": "count", "events": [ACTIVITY]}
+    deals = {"events": [WON["events"][0]]}
+    then = {"then": {"events": [ACTIVITY]}, "by": "subject"}
+    assert shown(key, {**CLOSED, "where": HAD}, "2024-04") == [1]
+    assert shown(key, {**CLOSED, "where": then}, "2024-04") == [2]
+    assert shown(key, {**CLOSED, "where": {"not": {**then, "within": "P1D"}}}, "2024-04") == [0]
+    assert shown(key, {**calls, "where": {"had": deals, "by": "subject"}}, "2024-04") == [2]
+    assert shown(key, {**calls, "where": {"then": deals, "by": "subject"}}, "2024-04") == [1]
+    within = {"had": deals, "by": "subject", "within": "PT1H"}
+    assert shown(key, {**calls, "where": within}, "2024-04") == [1]
+
+
 def test_a_state_asks_what_its_things_had_until_then(key: Key) -> None:
     """Open deals with an activity in the last 30 days, at each month's end."""
     key.events(

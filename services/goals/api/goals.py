@@ -115,13 +115,7 @@ def list_goals(
     """List goals, oldest first."""
     with reader.view() as view:
         rows = queries.goal_list(view, initiative_id, pages.text_after(), pages.limit + 1)
-        return Page(
-            items=[shown(state) for state in rows[: pages.limit]],
-            next_cursor=pages.next_cursor(rows, lambda state: state.goal_id),
-            known_at=view.known_at,
-            basis=view.basis.token,
-            open=view.open,
-        )
+        return pages.page(view, rows, lambda state: state.goal_id, shown)
 
 
 @router.get("/goals/{goal_id}")

@@ -111,13 +111,7 @@ def list_initiatives(
     """List initiatives, oldest first."""
     with reader.view() as view:
         rows = queries.initiative_list(view, pages.text_after(), pages.limit + 1)
-        return Page(
-            items=[_shown(state) for state in rows[: pages.limit]],
-            next_cursor=pages.next_cursor(rows, lambda state: state.initiative_id),
-            known_at=view.known_at,
-            basis=view.basis.token,
-            open=view.open,
-        )
+        return pages.page(view, rows, lambda state: state.initiative_id, _shown)
 
 
 @router.get("/initiatives/{initiative_id}")

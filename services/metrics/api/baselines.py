@@ -76,17 +76,12 @@ def freeze_baseline(
 ) -> Response:
     """Freeze a metric's figure over past periods, with its proof.
 
-    Its `state` is `established`, `insufficient` (some period has no value) or `unmeasurable`, which
-    names the cause and what would mend it.
+    Its `state` is `established`, `insufficient` (some period has no value, or is not over) or
+    `unmeasurable`, which names the cause and what would mend it.
     """
 
     def work(transaction: Transaction) -> Answer:
-        view = caller.runtime.ledger.view_in(
-            transaction.connection,
-            transaction.tenant_id,
-            known_at=body.known_at,
-            basis=body.basis or (None if body.known_at else transaction.basis.token),
-        )
+        view = caller.past(transaction, body.known_at, body.basis)
         trailing = body.trailing
         periods = queries.baseline_periods(
             view,
@@ -121,13 +116,7 @@ def list_baselines(
     """List frozen baselines, oldest first."""
     with reader.view() as view:
         rows = queries.frozen_list(view, metric, pages.text_after(), pages.limit + 1)
-        return Page(
-            items=rows[: pages.limit],
-            next_cursor=pages.next_cursor(rows, lambda b: b.id),
-            known_at=view.known_at,
-            basis=view.basis.token,
-            open=view.open,
-        )
+        return pages.page(view, rows, lambda b: b.id)
 
 
 @router.get("/baselines/{baseline_id}")

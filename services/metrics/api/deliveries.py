@@ -105,13 +105,7 @@ def list_deliveries(
         rows = view.connection.execute(
             query.order_by(deliveries.c.delivery_id).limit(pages.limit + 1)
         ).all()
-        return Page(
-            items=[_delivery(row) for row in rows[: pages.limit]],
-            next_cursor=pages.next_cursor(rows, lambda row: row.delivery_id),
-            known_at=view.known_at,
-            basis=view.basis.token,
-            open=view.open,
-        )
+        return pages.page(view, rows, lambda row: row.delivery_id, _delivery)
 
 
 def _delivery(row: Any) -> Delivery:
@@ -193,20 +187,15 @@ def list_quarantine(
             .order_by(quarantine.c.item_id)
             .limit(pages.limit + 1)
         ).all()
-        return Page(
-            items=[
-                Quarantined(
-                    id=row.item_id,
-                    at=row.at,
-                    source=row.source,
-                    status=row.status,
-                    errors=[ProblemError(**e) for e in parse_json(row.faults)],
-                    item=parse_json(row.item),
-                )
-                for row in rows[: pages.limit]
-            ],
-            next_cursor=pages.next_cursor(rows, lambda row: row.item_id),
-            known_at=view.known_at,
-            basis=view.basis.token,
-            open=view.open,
-        )
+        return pages.page(view, rows, lambda row: row.item_id, _quarantined)
+
+
+def _quarantined(row: Any) -> Quarantined:
+    return Quarantined(
+        id=row.item_id,
+        at=row.at,
+        source=row.source,
+        status=row.status,
+        errors=[ProblemError(**e) for e in parse_json(row.faults)],
+        item=parse_json(row.item),
+    )

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
-from uuid import UUID
 
 import msgspec
 from fastapi import Request, Response
@@ -20,7 +18,8 @@ from services.metrics.commands.history import demand_open
 from services.metrics.commands.intake import Intake
 from services.metrics.domain.cloudevents import Rejected, read_cloudevent
 from services.metrics.domain.types import EventType
-from services.metrics.queries.definitions import types
+from services.metrics.queries.backfills import without_effect
+from services.metrics.queries.kept_types import KeptTypes
 from shared.chain import parse_json
 from shared.errors import CONFLICT, INVALID, Fault, Refusal
 from shared.events import NewEvent
@@ -33,9 +32,6 @@ from shared.web.wire import ProblemError, Wire
 MAX_BATCH = 10_000
 MAX_LINE_BYTES = 262_144
 STREAM_COMMIT = 2_000
-# Registered types change rarely; a sender may be told 'unknown' this long after a registration.
-_TYPES_SECONDS = 2.0
-_types_kept: dict[tuple[int, UUID], tuple[float, dict[str, EventType]]] = {}
 
 
 class Result(Wire):
@@ -59,14 +55,10 @@ class Results(Wire):
     position: int | None = Field(description="Position from which the whole batch is readable")
 
 
-def _types_of(runtime: Runtime, tenant_id: UUID) -> dict[str, EventType]:
-    key = (id(runtime), tenant_id)
-    kept = _types_kept.get(key)
-    if kept is None or time.monotonic() - kept[0] > _TYPES_SECONDS:
-        with runtime.ledger.view(tenant_id) as view:
-            kept = (time.monotonic(), types(view))
-        _types_kept[key] = kept
-    return kept[1]
+def kept_types(runtime: Runtime) -> KeptTypes:
+    kept = runtime.parts["types"]
+    assert isinstance(kept, KeptTypes)
+    return kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +66,13 @@ class Door:
     """Where a sender's events come in: who sends, which types are known, into which backfill."""
 
     caller: Caller
-    kinds: dict[str, EventType]
+    kinds: Mapping[str, EventType]
     backfill: str | None
+
+    def renewed(self) -> Door:
+        """The same door with the types known by now; a stream may be open for hours."""
+        kinds = kept_types(self.caller.runtime).of(self.caller.tenant_id)
+        return Door(self.caller, kinds, self.backfill)
 
     def read(self, item: Any) -> NewEvent | Rejected:
         """One item as an event, or what is wrong with it."""
@@ -91,7 +88,7 @@ def open_door(caller: Caller, backfill: str | None) -> Door:
     if backfill is not None:
         with caller.runtime.ledger.view(caller.tenant_id) as view:
             demand_open(view, backfill)
-    return Door(caller, _types_of(caller.runtime, caller.tenant_id), backfill)
+    return Door(caller, {}, backfill).renewed()
 
 
 async def append(door: Door, items: Sequence[Any], *, atomic: bool = False) -> list[Result]:
@@ -112,9 +109,13 @@ async def append(door: Door, items: Sequence[Any], *, atomic: bool = False) -> l
             raise CONFLICT.refusal(
                 f"{known} events are known with other content; nothing was stored."
             ) from refused
+    again = [outcome.position for outcome in outcomes if outcome.status == "duplicate"]
+    idle = await run_in_threadpool(_idle, caller, again) if again else {}
     remaining = iter(outcomes)
     results = [
-        _rejected(item, event) if isinstance(event, Rejected) else _outcome(event, next(remaining))
+        _rejected(item, event)
+        if isinstance(event, Rejected)
+        else _outcome(event, next(remaining), idle)
         for item, event in zip(items, read, strict=True)
     ]
     kept = [
@@ -139,7 +140,7 @@ async def _count(door: Door, items: Sequence[Any], results: Sequence[Result]) ->
         await run_in_threadpool(intake.flush)
 
 
-def _type_of(item: Any, kinds: dict[str, EventType]) -> str:
+def _type_of(item: Any, kinds: Mapping[str, EventType]) -> str:
     name = item.get("type") if isinstance(item, dict) else None
     return name if isinstance(name, str) and name in kinds else "(unknown)"
 
@@ -174,7 +175,12 @@ def _rejected(item: Any, rejected: Rejected) -> Result:
     )
 
 
-def _outcome(event: NewEvent, outcome: Outcome) -> Result:
+def _idle(caller: Caller, positions: Sequence[int]) -> dict[int, str]:
+    with caller.runtime.ledger.view(caller.tenant_id) as view:
+        return without_effect(view, positions)
+
+
+def _outcome(event: NewEvent, outcome: Outcome, idle: Mapping[int, str]) -> Result:
     errors = []
     if outcome.status == "accepted":
         return Result.model_construct(
@@ -186,6 +192,12 @@ def _outcome(event: NewEvent, outcome: Outcome) -> Result:
             "send a restatement with a higher sequence."
         )
         errors.append(ProblemError(pointer="/id", detail=detail, code="conflict"))
+    elif outcome.position in idle:
+        detail = (
+            f"It stands in the backfill {idle[outcome.position]}, which was dropped or reverted, "
+            "and does not count; send it with a higher sequence to let it count."
+        )
+        errors.append(ProblemError(pointer="/id", detail=detail, code="without_effect"))
     return Result(
         id=event.event_id, status=outcome.status, position=outcome.position, errors=errors
     )
@@ -263,6 +275,7 @@ async def _commit_lines(
         return
     parsed = [(n, item) for n, item in waiting if not isinstance(item, Rejected)]
     broken = [(n, _rejected(None, item)) for n, item in waiting if isinstance(item, Rejected)]
+    door = await run_in_threadpool(door.renewed)
     results = await append(door, [item for _, item in parsed])
     told = [*zip((n for n, _ in parsed), results, strict=True), *broken]
     for number, result in sorted(told, key=lambda pair: pair[0]):

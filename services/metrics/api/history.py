@@ -20,12 +20,12 @@ from services.metrics.commands.history import (
 from services.metrics.domain.facts import BackfillClosed, BackfillDropped, BackfillReverted
 from services.metrics.queries import backfills as backfill_queries
 from services.metrics.queries import bases as basis_queries
-from services.metrics.queries.backfills import Backfill
+from services.metrics.queries.backfills import Backfill, BackfillAnswer
 from services.metrics.queries.bases import NamedBasis, RestatedFigure
 from services.metrics.queries.cut_overs import CutOverShown, cut_over_list
 from services.metrics.queries.definitions import calendar
 from services.metrics.queries.figures import no_such_period
-from shared.errors import NOT_FOUND, invalid
+from shared.errors import NOT_FOUND
 from shared.ledger import Transaction
 from shared.periods import PeriodError, parse_period
 from shared.web.pages import Page, Pages
@@ -125,26 +125,34 @@ def list_backfills(
     """List backfills, oldest first."""
     with reader.view() as view:
         rows = backfill_queries.backfill_list(view, pages.text_after(), pages.limit + 1)
-        return Page(
-            items=rows[: pages.limit],
-            next_cursor=pages.next_cursor(rows, lambda row: row.id),
+        return pages.page(view, rows, lambda row: row.id)
+
+
+@router.get("/backfills/{backfill_id}")
+def get_backfill(
+    backfill_id: str,
+    reader: Annotated[Reader, Depends(reads("metrics:read"))],
+    response: Response,
+) -> BackfillAnswer:
+    """Show a backfill."""
+    with reader.view() as view:
+        found = backfill_queries.backfill(view, backfill_id)
+        response.headers["ETag"] = f'"{backfill_queries.revision(view, backfill_id)}"'
+        return BackfillAnswer(
+            **found.model_dump(),
             known_at=view.known_at,
             basis=view.basis.token,
             open=view.open,
         )
 
 
-@router.get("/backfills/{backfill_id}")
-def get_backfill(
-    backfill_id: str, reader: Annotated[Reader, Depends(reads("metrics:read"))]
-) -> Backfill:
-    """Show a backfill."""
-    with reader.view() as view:
-        return backfill_queries.backfill(view, backfill_id)
-
-
 def _change(caller: Caller, change: Change) -> Response:
-    return caller.command(lambda transaction: Answer(change_backfill(transaction, change)))
+    def work(transaction: Transaction) -> Answer:
+        present = backfill_queries.revision(transaction, change.backfill_id)
+        caller.demand_revision(present)
+        return Answer(change_backfill(transaction, change), 200, present + 1)
+
+    return caller.command(work)
 
 
 @router.post("/backfills/{backfill_id}/close", response_model=Backfill)
@@ -181,14 +189,7 @@ def name_ledger_basis(
     """
 
     def work(transaction: Transaction) -> Answer:
-        view = caller.runtime.ledger.view_in(
-            transaction.connection,
-            transaction.tenant_id,
-            known_at=body.known_at,
-            basis=body.basis or (None if body.known_at else transaction.basis.token),
-        )
-        if body.known_at is not None and body.known_at > transaction.known_at:
-            raise invalid("/known_at", "Nothing is known of the future yet.", "future")
+        view = caller.past(transaction, body.known_at, body.basis)
         if body.closes is not None:
             try:
                 parse_period(body.closes, calendar(view))
@@ -207,13 +208,7 @@ def list_bases(
     """List named states of the ledger, by name."""
     with reader.view() as view:
         rows = basis_queries.named_bases(view, pages.text_after(), pages.limit + 1)
-        return Page(
-            items=rows[: pages.limit],
-            next_cursor=pages.next_cursor(rows, lambda row: row.name),
-            known_at=view.known_at,
-            basis=view.basis.token,
-            open=view.open,
-        )
+        return pages.page(view, rows, lambda row: row.name)
 
 
 @router.get("/bases/{name}")
@@ -233,13 +228,7 @@ def list_restated_figures(
     """List the figures that someone holds (closed periods, baselines) and that changed since."""
     with reader.view() as view:
         rows = basis_queries.restated_figures(view, pages.text_after(), pages.limit + 1)
-        return Page(
-            items=[shown for _, shown in rows[: pages.limit]],
-            next_cursor=pages.next_cursor(rows, lambda row: row[0]),
-            known_at=view.known_at,
-            basis=view.basis.token,
-            open=view.open,
-        )
+        return pages.page(view, rows, lambda row: row[0], lambda row: row[1])
 
 
 @router.post("/cut-overs", status_code=201, response_model=CutOverShown)

@@ -18,7 +18,8 @@ from services.metrics.queries.definitions import calendar, source
 from services.metrics.tables import imports
 from shared.chain import parse_json
 from shared.clock import format_instant
-from shared.errors import CONFLICT, INVALID, NOT_FOUND, Fault, Refusal, invalid
+from shared.closed import faults_of
+from shared.errors import CONFLICT, INVALID, NOT_FOUND, Refusal, invalid
 from shared.ids import KEY_PATTERN, did_you_mean
 from shared.ledger import View
 from shared.web.routes import router as make_router
@@ -151,14 +152,12 @@ def _mapping(view: View, key: str, preset: str | None, mapping: str | None) -> M
 
 def _parsed(text: str) -> Mapping:
     try:
-        return Mapping.model_validate(parse_json(text))
+        value = parse_json(text)
+        return Mapping.model_validate(value)
     except (msgspec.DecodeError, RecursionError) as error:
         raise invalid("/mapping", f"This is no JSON: {error}", "json") from error
     except ValidationError as error:
-        faults = [
-            Fault("/mapping" + "".join(f"/{p}" for p in e["loc"]), e["msg"], e["type"])
-            for e in error.errors()
-        ]
+        faults = faults_of(error, value, "/mapping")
         raise INVALID.refusal(f"The mapping: {faults[0].detail}", faults) from error
 
 

@@ -143,13 +143,7 @@ def list_metrics(
     """List the metrics in use."""
     with reader.view() as view:
         rows = queries.metrics(view, pages.text_after(), pages.limit + 1)
-        return Page(
-            items=[shown(found.body) for found in rows[: pages.limit]],
-            next_cursor=pages.next_cursor(rows, lambda found: found.body.key),
-            known_at=view.known_at,
-            basis=view.basis.token,
-            open=view.open,
-        )
+        return pages.page(view, rows, lambda found: found.body.key, lambda found: shown(found.body))
 
 
 @router.get("/metrics/{key}")
@@ -191,6 +185,7 @@ def retire_metric_key(
     """Retire a metric: it leaves the lists, its past stays readable."""
 
     def work(transaction: Transaction) -> Answer:
+        caller.demand_revision(queries.metric(transaction, key).body.version)
         retire_metric(transaction, key, body.reason)
         return Answer(shown(queries.metric(transaction, key).body, True))
 

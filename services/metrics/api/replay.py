@@ -37,7 +37,8 @@ from services.metrics.replay.cells import Cells
 from services.metrics.replay.plan import MAX_GROUPS
 from shared.chain import parse_json
 from shared.clock import format_instant, to_micros
-from shared.errors import INVALID, Fault, Refusal, invalid
+from shared.closed import faults_of
+from shared.errors import INVALID, Refusal, invalid
 from shared.periods import Grain
 from shared.web.feed import FeedEvent, exact_json, feed_event
 from shared.web.pages import Page, Pages
@@ -277,14 +278,12 @@ def parse_filter(text: str | None) -> Filter | None:
     if text is None:
         return None
     try:
-        return FILTER.validate_python(parse_json(text))
+        value = parse_json(text)
+        return FILTER.validate_python(value)
     except (msgspec.DecodeError, RecursionError) as error:
         raise invalid("query:where", f"This is no JSON: {error}", "json") from error
     except ValidationError as error:
-        faults = [
-            Fault("query:where" + "".join(f"/{p}" for p in e["loc"]), e["msg"], e["type"])
-            for e in error.errors()
-        ]
+        faults = faults_of(error, value, "query:where")
         raise INVALID.refusal(f"This is no filter: {faults[0].detail}", faults) from error
 
 

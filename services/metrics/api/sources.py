@@ -13,6 +13,7 @@ from services.metrics.domain.facts import SourceDescribed
 from services.metrics.domain.mapping import Mapping
 from services.metrics.queries import definitions as queries
 from services.metrics.sources.opportunities import CrmMapping
+from shared.closed import faults_of
 from shared.errors import CONFLICT, INVALID, Fault
 from shared.ledger import Transaction
 from shared.web.pages import Page, Pages
@@ -86,10 +87,7 @@ def _mapping(kind: str, mapping: dict[str, Any]) -> dict[str, Any]:
     try:
         read = shape.model_validate(mapping)
     except ValidationError as error:
-        faults = [
-            Fault("/mapping" + "".join(f"/{p}" for p in e["loc"]), e["msg"], e["type"])
-            for e in error.errors()
-        ]
+        faults = faults_of(error, mapping, "/mapping")
         raise INVALID.refusal(f"The mapping: {faults[0].detail}", faults) from error
     return read.model_dump(mode="json", by_alias=True, exclude_defaults=True)
 
@@ -152,13 +150,7 @@ def list_sources(
     """List the sources."""
     with reader.view() as view:
         rows = queries.source_list(view, pages.text_after(), pages.limit + 1)
-        return Page(
-            items=[_shown(*row) for row in rows[: pages.limit]],
-            next_cursor=pages.next_cursor(rows, lambda row: row[0].key),
-            known_at=view.known_at,
-            basis=view.basis.token,
-            open=view.open,
-        )
+        return pages.page(view, rows, lambda row: row[0].key, lambda row: _shown(*row))
 
 
 @router.get("/sources/{key}")

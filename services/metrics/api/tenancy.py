@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from datetime import date, time
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import Depends, Response
 from pydantic import Field, field_validator, model_validator
 from sqlalchemy import select
 
+from services.metrics.api.door import kept_types
 from services.metrics.commands.credentials import KeyAuthentication, create_key, revoke_key
 from services.metrics.commands.definitions import register_type, set_calendar
+from services.metrics.domain.types import EventType as KnownType
 from services.metrics.domain.types import event_type
 from services.metrics.queries import definitions as queries
 from services.metrics.tables import api_keys
@@ -202,36 +204,33 @@ def list_event_types(
     with reader.view() as view:
         known = sorted(queries.types(view).items())
         rows = [kind for name, kind in known if name > pages.text_after()][: pages.limit + 1]
-        items = [
-            EventType.model_construct(
-                name=kind.name,
-                schema_number=kind.schema_number,
-                fields=[
-                    TypeField.model_construct(
-                        name=f.name,
-                        kind=f.kind,  # type: ignore[arg-type]
-                        required=f.required,
-                        personal=f.personal,
-                    )
-                    for f in kind.fields.values()
-                ],
+        return pages.page(view, rows, lambda kind: kind.name, _shown_type)
+
+
+def _shown_type(kind: KnownType) -> EventType:
+    return EventType(
+        name=kind.name,
+        schema_number=kind.schema_number,
+        fields=[
+            TypeField.model_construct(
+                name=f.name,
+                kind=f.kind,  # type: ignore[arg-type]
+                required=f.required,
+                personal=f.personal,
             )
-            for kind in rows[: pages.limit]
-        ]
-        return Page[EventType].model_construct(
-            items=items,
-            next_cursor=pages.next_cursor(rows, lambda kind: kind.name),
-            known_at=view.known_at,
-            basis=view.basis.token,
-            open=view.open,
-        )
+            for f in kind.fields.values()
+        ],
+    )
 
 
 @router.post("/event-types", status_code=201, response_model=EventType)
 def register_event_type(
     body: NewEventType, caller: Annotated[Caller, Depends(writes("metrics:write"))]
 ) -> Response:
-    """Register an event type of your own; a changed shape becomes a new schema number."""
+    """Register an event type of your own; a changed shape becomes a new schema number.
+
+    From the answer on every event is read as this says: personal fields are kept apart.
+    """
     names = [f.name for f in body.fields]
     if len(set(names)) < len(names):
         raise INVALID.refusal(
@@ -245,7 +244,9 @@ def register_event_type(
         answer = EventType(**body.model_dump(), schema_number=saved.schema_number)
         return Answer(answer, 201, saved.schema_number)
 
-    return caller.command(work)
+    answer = caller.command(work)
+    kept_types(caller.runtime).settle(caller.tenant_id)
+    return answer
 
 
 @router.get("/credentials/self")
@@ -296,25 +297,20 @@ def list_api_keys(
             .order_by(api_keys.c.key_id)
             .limit(pages.limit + 1)
         ).all()
-        return Page(
-            items=[
-                ListedKey(
-                    key_id=row.key_id,
-                    name=row.name,
-                    person=row.person,
-                    scopes=row.scopes.split(),
-                    created_at=row.created_at,
-                    expires_at=row.expires_at,
-                    revoked_at=row.revoked_at,
-                    last_used_at=row.last_used_at,
-                )
-                for row in rows[: pages.limit]
-            ],
-            next_cursor=pages.next_cursor(rows, lambda row: row.key_id),
-            known_at=view.known_at,
-            basis=view.basis.token,
-            open=view.open,
-        )
+        return pages.page(view, rows, lambda row: row.key_id, _listed)
+
+
+def _listed(row: Any) -> ListedKey:
+    return ListedKey(
+        key_id=row.key_id,
+        name=row.name,
+        person=row.person,
+        scopes=row.scopes.split(),
+        created_at=row.created_at,
+        expires_at=row.expires_at,
+        revoked_at=row.revoked_at,
+        last_used_at=row.last_used_at,
+    )
 
 
 @router.delete("/keys/{key_id}", status_code=204)

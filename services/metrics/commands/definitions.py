@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import select
 
-from services.metrics.domain.checks import Known, faults_in
+from services.metrics.domain.checks import faults_in
 from services.metrics.domain.definition import Definition, MetricRef, Ratio, children_of
 from services.metrics.domain.facts import (
     CalendarSet,
@@ -22,8 +22,8 @@ from services.metrics.queries.definitions import (
     UNKNOWN_METRIC,
     calendar_set,
     definitions,
+    known_to,
     metric,
-    sent_fields,
     types,
     versions,
 )
@@ -39,12 +39,7 @@ def check_definition(
 ) -> None:
     """Refuse a definition that can't work, with a pointer and the mend for each fault."""
     others = {k: m for k, m in definitions(view).items() if k != key}
-    known = Known(
-        types(view),
-        {k: (m.definition, m.body.unit) for k, m in others.items()},
-        lambda names: sent_fields(view, names),
-    )
-    faults = list(faults_in(key, definition, unit, dimensions, known))
+    faults = list(faults_in(key, definition, unit, dimensions, known_to(view, others)))
     if isinstance(definition, Ratio):
         for name, other in others.items():
             for _, part in children_of(other.definition):

@@ -15,7 +15,11 @@ from services.metrics.domain.facts import (
 )
 from services.metrics.queries.backfills import Backfill, backfill
 from services.metrics.queries.bases import NamedBasis, named_basis
-from services.metrics.queries.cut_overs import CutOverShown, cut_over
+from services.metrics.queries.cut_overs import (
+    CutOverShown,
+    cut_over,
+    cut_over_list,
+)
 from services.metrics.queries.definitions import types
 from shared.errors import CONFLICT, Refusal, invalid
 from shared.ids import did_you_mean, new_id
@@ -86,12 +90,28 @@ def set_cut_over(
         if name not in known:
             detail = f"{name!r} is no known event type.{did_you_mean(name, known)}"
             raise invalid(f"/events/{index}", detail, "unknown_event_type")
+    _demand_no_circle(transaction, old, new)
     payload = SourceCutOver(
         old_source=old, new_source=new, on=on, events=sorted(set(events)), reason=reason
     )
     stream = f"cut-over/{old} {new}"
     transaction.record(stream, len(transaction.stream(stream)), [payload])
     return cut_over(transaction, old, new)
+
+
+def _demand_no_circle(view: View, old: str, new: str) -> None:
+    """Refuse a cut-over back to where another one leads from: nothing would count any more."""
+    following = {(one.old_source, one.new_source) for one in cut_over_list(view)}
+    reached, waiting = set[str](), [new]
+    while waiting:
+        source = waiting.pop()
+        reached.add(source)
+        waiting += [b for a, b in following if a == source and b not in reached]
+    if old in reached:
+        raise CONFLICT.refusal(
+            f"A cut-over leads from {new!r} to {old!r} already; lift it first (DELETE "
+            "/v1/cut-overs)."
+        )
 
 
 def lift_cut_over(transaction: Transaction, old: str, new: str, reason: str) -> None:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from typing import TypeVar
 from uuid import UUID
 
 from sqlalchemy import select
 
-from services.metrics.domain.definition import Conversion, Node, filters_of
 from services.metrics.domain.facts import MetricRestated
-from services.metrics.domain.filters import ThenFilter, related_in
-from services.metrics.queries.baselines import baseline, frozen_list
+from services.metrics.queries.baselines import BaselineFigure, baseline, frozen_list
 from services.metrics.queries.bases import named_bases
 from services.metrics.queries.definitions import FILTER, calendar, definitions, references
 from services.metrics.queries.figures import Asked, Span, periods_of, reading, replay
@@ -19,14 +19,16 @@ from services.metrics.replay.cells import Cells
 from services.metrics.replay.cells.delta import changed
 from services.metrics.replay.frame import Frame
 from services.metrics.replay.knowledge import Ground, within
-from services.metrics.replay.tree import leaves_of
+from services.metrics.replay.reach import looks_ahead
 from services.metrics.tables import bases, calendars, metric_versions, restated
 from shared.errors import Refusal
 from shared.ledger import Ledger, View
 from shared.ledger.projecting import known
 from shared.periods import Period
 
-MAX_HOLDERS = 500
+# Holders are looked through in pages of so many.
+PAGE = 500
+_Holder = TypeVar("_Holder")
 
 
 @dataclass(frozen=True)
@@ -73,27 +75,43 @@ def tell_holders(ledger: Ledger, tenant_id: UUID, since: int) -> int:
 
 def _holdings(ledger: Ledger, view: View, since: int) -> Iterator[Held]:
     moved = _rules_moved(view, since)
-    for named in named_bases(view, "", MAX_HOLDERS):
+    for named in _all(lambda after: named_bases(view, after, PAGE), lambda found: found.name):
         if named.closes is None:
             continue
         past = ledger.view_in(view.connection, view.tenant_id, basis=named.basis)
         periods = periods_of(Span([named.closes]), calendar(past))
         if moved or _facts_moved(view, periods, since):
             yield from _closed(view, past, named.name, named.closes)
-    for held in frozen_list(view, None, "", MAX_HOLDERS):
-        periods = periods_of(Span(held.periods), calendar(view))
-        if moved or _facts_moved(view, periods, since):
-            where = None if held.where is None else FILTER.validate_python(held.where)
-            now = baseline(
-                view, held.metric, periods, held.method,
-                where=where, where_json=held.where, version=held.version,
-            )  # fmt: skip
-            first, last = held.periods[0], held.periods[-1]
-            span = first if first == last else f"{first}..{last}"[:40]
-            yield Held(
-                f"baseline/{held.id}", held.metric, span, held.basis, held.value, now.value,
-                now.cause,
-            )  # fmt: skip
+    for held in _all(
+        lambda after: frozen_list(view, None, after, PAGE), lambda found: str(found.id)
+    ):
+        # What can't be asked any more is no figure that changed.
+        with suppress(Refusal):
+            periods = periods_of(Span(held.periods), calendar(view))
+            if moved or _facts_moved(view, periods, since):
+                yield _frozen(view, held, periods)
+
+
+def _all(page: Callable[[str], list[_Holder]], key: Callable[[_Holder], str]) -> Iterator[_Holder]:
+    """All of a list, page by page."""
+    found = page("")
+    while found:
+        yield from found
+        found = page(key(found[-1]))
+
+
+def _frozen(view: View, held: BaselineFigure, periods: list[Period]) -> Held:
+    """A frozen baseline, then and now."""
+    where = None if held.where is None else FILTER.validate_python(held.where)
+    now = baseline(
+        view, held.metric, periods, held.method,
+        where=where, where_json=held.where, version=held.version,
+    )  # fmt: skip
+    first, last = held.periods[0], held.periods[-1]
+    span = first if first == last else f"{first}..{last}"[:40]
+    return Held(
+        f"baseline/{held.id}", held.metric, span, held.basis, held.value, now.value, now.cause
+    )
 
 
 def _closed(view: View, past: View, name: str, period: str) -> Iterator[Held]:
@@ -103,13 +121,11 @@ def _closed(view: View, past: View, name: str, period: str) -> Iterator[Held]:
     for key, metric in definitions(past).items():
         if metric.retired:
             continue
-        try:
+        with suppress(Refusal):
             before = replay(then, key, asked, cells).values[0]
             after = replay(now, key, asked, cells).values[0]
-        except Refusal:
-            continue  # What can't be asked any more is no figure that changed.
-        token = past.basis.token
-        yield Held(f"basis/{name}", key, period, token, before.value, after.value, after.reason)
+            token = past.basis.token
+            yield Held(f"basis/{name}", key, period, token, before.value, after.value, after.reason)
 
 
 def _rules_moved(view: View, since: int) -> bool:
@@ -131,22 +147,13 @@ def _facts_moved(view: View, periods: list[Period], since: int) -> bool:
     if any(cut.from_position > since for cut in ground.cut_overs):
         return True
     # What looks ahead changes by events after its period.
-    looks_ahead = any(
-        _looks_ahead(view, metric.definition) for metric in definitions(view).values()
+    ahead = any(
+        looks_ahead(metric.definition, references(view, metric.definition))
+        for metric in definitions(view).values()
     )
-    which = [] if looks_ahead else within(frame, from_start=False, to_end=True)
+    which = [] if ahead else within(frame, from_start=False, to_end=True)
     begun, ended = changed(view.connection, ground, calendar(view), since, view.position, which)
     return any(not row.name.startswith(_OWN) for row in (*begun, *ended))
-
-
-def _looks_ahead(view: View, definition: Node) -> bool:
-    return any(
-        isinstance(leaf, Conversion)
-        or any(
-            isinstance(r, ThenFilter) for _, where in filters_of(leaf) for r in related_in(where)
-        )
-        for leaf in leaves_of(definition, references(view, definition))
-    )
 
 
 # Our own events stand in the ledger, too; none of them is a fact of the world.

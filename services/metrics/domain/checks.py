@@ -8,17 +8,14 @@ from dataclasses import dataclass
 
 from services.metrics.domain.definition import (
     Conversion,
-    Cumulative,
     Derived,
     Duration,
-    InlineInput,
     Leaf,
     MetricRef,
     Node,
     Ratio,
     Simple,
     State,
-    TimeInState,
     children_of,
     own_events,
     steps_of,
@@ -29,23 +26,15 @@ from services.metrics.domain.filters import (
     Filter,
     Step,
     ThenFilter,
+    comparisons_in,
     fields_of,
     join_fields,
     related_in,
     step_of,
 )
 from services.metrics.domain.types import EventType
-from services.metrics.domain.units import (
-    LONG_TIMES,
-    MONEY_FIELDS,
-    PLAIN,
-    Unit,
-    UnitError,
-    parse_unit,
-    unit_of,
-)
+from services.metrics.domain.unit_checks import unit_faults
 from shared.errors import Fault
-from shared.expression import FormulaError, names_in, parse
 from shared.ids import did_you_mean
 
 MAX_PARTS = 100
@@ -56,12 +45,14 @@ MAX_DEPTH = 20
 class Known:
     """What definitions may refer to: event types, other metrics, and fields that were ever sent.
 
-    `sent_fields` gives the fields that events of these types have carried, declared or not.
+    `sent_fields` gives the fields that the last events of these types carried, declared or not;
+    `ever_sent` says of one field whether any event of them did.
     """
 
     types: Mapping[str, EventType]
     metrics: Mapping[str, tuple[Node, str]]
     sent_fields: Callable[[frozenset[str]], frozenset[str]] = lambda names: frozenset()
+    ever_sent: Callable[[frozenset[str], str], bool] = lambda names, field: False
 
 
 def faults_in(
@@ -78,10 +69,8 @@ def faults_in(
             yield from _reference_faults(place, part, key, known)
         else:
             yield from _leaf_faults(place, part, known)
-    if isinstance(node, Duration | TimeInState) and unit in LONG_TIMES:
-        yield Fault("/unit", f"{unit!r} have no fixed length; take days, h, min or s.", "units")
     yield from _quotient_faults("/definition", node, known)
-    yield from _expression_faults("/definition", node, unit, known)
+    yield from unit_faults(node, unit, known.metrics)
     yield from _dimension_faults(dimensions, parts, known)
 
 
@@ -104,7 +93,8 @@ def _reference_faults(place: str, part: MetricRef, key: str, known: Known) -> It
         yield Fault(f"{place}/metric", detail, "unknown_metric")
         return
     path = _path_to(key, part.metric, known, set())
-    if path is None and _depth(part.metric, known, {}) >= MAX_DEPTH:
+    depth = 0 if path else _depth(part.metric, known, {}) + _height(key, known, set())
+    if depth >= MAX_DEPTH:
         detail = f"Metrics are made of others at most {MAX_DEPTH} levels deep."
         yield Fault(f"{place}/metric", detail, "too_deep")
     if path is not None:
@@ -123,6 +113,18 @@ def _depth(metric: str, known: Known, seen: dict[str, int]) -> int:
         ]
         seen[metric] = 1 + max(below, default=0)
     return seen.get(metric, 0)
+
+
+def _height(metric: str, known: Known, seen: set[str]) -> int:
+    """How many levels of other metrics rest on a metric."""
+    if metric in seen:
+        return 0
+    seen.add(metric)
+    on_it = [
+        key for key, (node, _) in known.metrics.items()
+        if any(part == MetricRef(metric=metric) for _, part in walk(node))
+    ]  # fmt: skip
+    return max((1 + _height(key, known, seen) for key in on_it), default=0)
 
 
 def _path_to(key: str, metric: str, known: Known, seen: set[str]) -> list[str] | None:
@@ -181,7 +183,7 @@ def _leaf_faults(place: str, leaf: Leaf, known: Known) -> Iterator[Fault]:
         pairs = zip(steps_of(leaf), join_fields(leaf.join), strict=True)
         for (pointer, step), name in pairs:
             side = pointer.strip("/")
-            yield from _named_faults(f"{place}/join/{side}", {name}, step.events, known)
+            yield from field_faults(f"{place}/join/{side}", {name}, step.events, known)
 
 
 def _step_faults(place: str, step: Step, known: Known) -> Iterator[Fault]:
@@ -199,18 +201,20 @@ def _type_faults(place: str, names: list[str], known: Known) -> Iterator[Fault]:
 def _filter_faults(
     place: str, where: Filter | None, names: list[str], known: Known
 ) -> Iterator[Fault]:
-    yield from _named_faults(place, fields_of(where), names, known)
+    yield from field_faults(place, fields_of(where), names, known)
+    yield from _value_faults(place, where, names, known)
     for related in related_in(where):
         step = step_of(related)
+        yield from _value_faults(place, step.where, step.events, known)
         side = "had" if not isinstance(related, ThenFilter) else "then"
         yield from _type_faults(f"{place}/{side}/events", step.events, known)
-        yield from _named_faults(
+        yield from field_faults(
             f"{place}/{side}", {join_fields(related.by)[1], *fields_of(step.where)}, step.events,
             known,
         )  # fmt: skip
 
 
-def _named_faults(place: str, fields: set[str], names: list[str], known: Known) -> Iterator[Fault]:
+def field_faults(place: str, fields: set[str], names: list[str], known: Known) -> Iterator[Fault]:
     """Fields that no event of these types has, and personal ones, which nothing may look at."""
     kinds = [known.types[name] for name in names if name in known.types]
     if len(kinds) < len(names):
@@ -224,9 +228,30 @@ def _named_faults(place: str, fields: set[str], names: list[str], known: Known) 
             yield from _unknown_field(place, name, kinds, known)
 
 
+def _value_faults(
+    place: str, where: Filter | None, names: list[str], known: Known
+) -> Iterator[Fault]:
+    """Values that a field never has: a filter for them would keep nothing, or everything."""
+    for one in comparisons_in(where):
+        if one.op not in ("eq", "ne", "in"):
+            continue
+        kinds = [known.types[name] for name in names if name in known.types]
+        declared = [kind.fields[one.field] for kind in kinds if one.field in kind.fields]
+        choices = {choice for field in declared for choice in field.choices}
+        if one.field == "$type":
+            choices = set(known.types)
+        elif not all(field.choices for field in declared):
+            continue
+        for value in one.value if isinstance(one.value, list) else [one.value]:
+            if choices and value is not None and value not in choices:
+                detail = f"{one.field!r} is never {value!r}.{did_you_mean(str(value), choices)}"
+                yield Fault(place, detail, "unknown_value")
+
+
 def _unknown_field(place: str, name: str, kinds: list[EventType], known: Known) -> Iterator[Fault]:
-    sent = known.sent_fields(frozenset(kind.name for kind in kinds))
-    if name.split(".")[0] in sent:
+    names, first = frozenset(kind.name for kind in kinds), name.split(".")[0]
+    sent = known.sent_fields(names)
+    if first in sent or known.ever_sent(names, first):
         return
     declared = sorted({field for kind in kinds for field in kind.fields} | sent)
     detail = (
@@ -244,75 +269,8 @@ def _field_faults(place: str, leaf: Simple | State, known: Known) -> Iterator[Fa
         if any(d.personal for d in declared):
             detail = f"{name!r} is personal and can't be counted, summed or grouped."
             yield Fault(f"{place}/field", detail, "personal_field")
-        elif numeric and any(d.kind not in ("number", "integer") for d in declared):
+        elif numeric and not all(d.numeric for d in declared):
             detail = f"{name!r} is no number in {kinds[0].name}."
             yield Fault(f"{place}/field", detail, "not_a_number")
         elif not declared and len(kinds) == len(leaf.events):
             yield from _unknown_field(f"{place}/field", name, kinds, known)
-
-
-def _expression_faults(place: str, node: Node, unit: str, known: Known) -> Iterator[Fault]:
-    if isinstance(node, Derived):
-        try:
-            names = names_in(parse(node.expression))
-        except FormulaError as error:
-            yield Fault(f"{place}/expression", str(error), "expression")
-            return
-        for name in sorted(names - set(node.inputs)):
-            detail = f"{name!r} is no input.{did_you_mean(name, node.inputs)}"
-            yield Fault(f"{place}/expression", detail, "unknown_input")
-        for name in sorted(set(node.inputs) - names):
-            detail = f"The expression does not use {name!r}."
-            yield Fault(f"{place}/inputs/{name}", detail, "unused_input")
-        if names == set(node.inputs):
-            yield from _unit_faults(place, node, unit, known)
-    for pointer, child in children_of(node):
-        yield from _expression_faults(place + pointer, child, "", known)
-
-
-def _unit_faults(place: str, node: Derived, declared: str, known: Known) -> Iterator[Fault]:
-    try:
-        found = _unit_of(node, known)
-    except UnitError as error:
-        yield Fault(f"{place}/expression", str(error), "units")
-        return
-    stated = parse_unit(declared)
-    # A plain number may be a number of periods, such as the months until a cost is paid back.
-    counts_periods = found == PLAIN and not stated.has_money
-    if declared and found is not None and not found.fits(stated) and not counts_periods:
-        detail = f"The expression gives {found}, but the metric's unit is {declared!r}."
-        yield Fault("/unit", detail, "units")
-
-
-def _unit_of(node: Node, known: Known) -> Unit | None:
-    """The unit that a node's figures have; None where it can't be told."""
-    match node:
-        case MetricRef():
-            named = known.metrics.get(node.metric)
-            return parse_unit(named[1]) if named else None
-        case Derived():
-            inputs = {
-                name: _unit_of(
-                    given.definition if isinstance(given, InlineInput)
-                    else MetricRef(metric=given.metric),
-                    known,
-                )
-                for name, given in node.inputs.items()
-            }  # fmt: skip
-            return unit_of(parse(node.expression), inputs)
-        case Cumulative():
-            return _unit_of(node.of, known)
-        case Ratio():
-            above, below = _unit_of(node.numerator, known), _unit_of(node.denominator, known)
-            return None if above is None or below is None else above.times(below, -1)
-        case Conversion():
-            return PLAIN
-        case Duration(clock=clock):
-            return parse_unit("days" if clock == "calendar_days" else "s")
-        case TimeInState(statistic=statistic):
-            return PLAIN if statistic == "share_of_total" else parse_unit("s")
-        case Simple(kind="count" | "distinct") | State(statistic="count"):
-            return PLAIN
-        case Simple(field=field) | State(field=field):
-            money = field is not None and not MONEY_FIELDS.isdisjoint(summands(field))
-            return parse_unit("money") if money else None

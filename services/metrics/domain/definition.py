@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic import ConfigDict, Discriminator, Field, Tag, model_validator
 
 from services.metrics.domain.filters import (
     EventNames,
@@ -16,6 +16,7 @@ from services.metrics.domain.filters import (
     step_of,
 )
 from services.metrics.domain.windows import DaysText, OffsetText, WindowText
+from shared.closed import Closed
 
 FieldSum = Annotated[
     str,
@@ -33,10 +34,8 @@ Join = Annotated[
 MAX_INPUTS = 20
 
 
-class _Closed(BaseModel):
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, populate_by_name=True, serialize_by_alias=True
-    )
+class _Closed(Closed):
+    model_config = ConfigDict(frozen=True, populate_by_name=True, serialize_by_alias=True)
 
 
 class Simple(_Closed):
@@ -61,14 +60,16 @@ class Simple(_Closed):
     def _fits_kind(self) -> Simple:
         if self.kind == "count" and self.field is not None:
             raise ValueError("`count` counts events and takes no field; use `sum` or `distinct`")
+        if self.kind == "distinct" and self.field is not None and len(summands(self.field)) > 1:
+            raise ValueError("`distinct` counts the values of one field")
         if self.kind not in ("count", "distinct") and self.field is None:
             raise ValueError(f"`{self.kind}` needs the field that it is about")
         if (self.kind == "percentile") != (self.q is not None):
             raise ValueError("`q` belongs to `percentile`, which needs it")
         if self.undone_by and self.per_subject == "all":
             raise ValueError("`undone_by` needs `per_subject: last_in_period`")
-        if self.carry_forward and self.kind != "latest":
-            raise ValueError("`carry_forward` belongs to `latest`")
+        if self.carry_forward and (self.kind != "latest" or self.per_subject != "all"):
+            raise ValueError("`carry_forward` belongs to `latest`, and knows no `per_subject`")
         return self
 
 

@@ -17,14 +17,15 @@ from pydantic import (
 )
 
 from services.metrics.domain.windows import WindowText
+from shared.closed import Closed
 
 MAX_NUMBER = 10**15
 Predicate = Callable[[Mapping[str, Any]], bool]
 Operator = Literal["eq", "ne", "in", "gt", "gte", "lt", "lte", "exists", "contains"]
 
 
-class _Closed(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+class _Closed(Closed):
+    model_config = ConfigDict(frozen=True)
 
 
 EventNames = Annotated[
@@ -59,8 +60,8 @@ class FieldFilter(_Closed):
 
     @model_validator(mode="after")
     def _value_fits(self) -> FieldFilter:
-        if self.op == "in" and not isinstance(self.value, list):
-            raise ValueError("`in` compares with a list of values")
+        if self.op == "in" and not (isinstance(self.value, list) and self.value):
+            raise ValueError("`in` compares with a list of one value or more")
         if self.op in ("gt", "gte", "lt", "lte") and (
             isinstance(self.value, bool) or not isinstance(self.value, int | float | Decimal | str)
         ):
@@ -181,6 +182,19 @@ def fields_of(where: Filter | None) -> set[str]:
             return fields_of(part)
         case HadFilter(by=by) | ThenFilter(by=by):
             return {join_fields(by)[0]}
+
+
+def comparisons_in(where: Filter | None) -> list[FieldFilter]:
+    """The comparisons of the event's own fields in a filter."""
+    match where:
+        case FieldFilter():
+            return [where]
+        case AllFilter(all=parts) | AnyFilter(any=parts):
+            return [found for part in parts for found in comparisons_in(part)]
+        case NotFilter(not_=part):
+            return comparisons_in(part)
+        case _:
+            return []
 
 
 def related_in(where: Filter | None) -> list[RelatedFilter]:

@@ -79,7 +79,7 @@ _CANONICAL = {
     "training.completed": "user unit course",
     "cost.booked": "initiative phase category item amount!:number currency!:currency reference",
     "metric.observed": "figure! value!:number",
-    "fx.rate.observed": "base!:currency quote!:currency rate!:number",
+    "fx.rate.observed": "base!:currency quote!:currency rate!:positive",
 }
 
 
@@ -95,6 +95,10 @@ class FieldType:
     @property
     def choices(self) -> tuple[str, ...]:
         return tuple(self.kind.split("|")) if "|" in self.kind else ()
+
+    @property
+    def numeric(self) -> bool:
+        return self.kind in ("number", "positive", "integer")
 
 
 @dataclass(frozen=True)
@@ -281,9 +285,16 @@ def _own(value: Any) -> Any:
             raise _Wrong("This is no JSON value.", "json")
 
 
+def _positive(value: Any) -> int | Decimal:
+    number = _number(value)
+    if number <= 0:
+        raise _Wrong("This must be more than 0.", "positive")
+    return number
+
+
 _CHECKS: dict[str, Check] = {
-    "number": _number, "integer": _integer, "boolean": _boolean, "currency": _currency,
-    "date": _date, "list": _list,
+    "number": _number, "positive": _positive, "integer": _integer, "boolean": _boolean,
+    "currency": _currency, "date": _date, "list": _list,
 }  # fmt: skip
 
 
@@ -293,6 +304,8 @@ def json_schema(kind: EventType) -> dict[str, Any]:
     properties: dict[str, Any] = {}
     for declared in kind.fields.values():
         shape: dict[str, Any] = {"type": simple.get(declared.kind, "string")}
+        if declared.kind == "positive":
+            shape = {"type": "number", "exclusiveMinimum": 0}
         if declared.choices:
             shape["enum"] = list(declared.choices)
         if declared.kind == "currency":

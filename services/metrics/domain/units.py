@@ -11,13 +11,14 @@ from babel.numbers import is_currency
 from shared.expression import Application, Name, Number, Operation, Term
 
 _TIMES = {
-    1: ("s", "second", "seconds"),
-    60: ("min", "minute", "minutes"),
-    3_600: ("h", "hour", "hours"),
+    1: ("s", "sec", "secs", "second", "seconds"),
+    60: ("min", "mins", "minute", "minutes"),
+    3_600: ("h", "hr", "hrs", "hour", "hours"),
     86_400: ("d", "day", "days"),
     604_800: ("w", "week", "weeks"),
 }
 _SECONDS = {name: seconds for seconds, names in _TIMES.items() for name in names}
+TIME_NAMES = tuple(_SECONDS)
 LONG_TIMES = {"month": "months", "months": "months", "year": "years", "years": "years"}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from typing import Literal
 
 from pydantic import Field
@@ -16,7 +17,7 @@ from shared.ledger import View
 from shared.ledger.projecting import known
 from shared.ledger.rows import LOOKUP_CHUNK
 from shared.ledger.tables import events
-from shared.web.wire import Wire
+from shared.web.wire import Known, Wire
 
 State = Literal["open", "closed", "dropped", "reverted"]
 
@@ -34,6 +35,10 @@ class Backfill(Wire):
     reason: str = Field(description="Why it was opened, or brought into this state")
 
 
+class BackfillAnswer(Backfill, Known):
+    """A backfill as known at a basis."""
+
+
 def backfill(view: View, backfill_id: str) -> Backfill:
     """A backfill as known at the view; refuses with 404 where there is none."""
     row = view.connection.execute(
@@ -46,6 +51,17 @@ def backfill(view: View, backfill_id: str) -> Backfill:
     if row is None:
         raise NOT_FOUND.refusal(f"There is no backfill {backfill_id!r}.")
     return _backfill(view, row)
+
+
+def revision(view: View, backfill_id: str) -> int:
+    """How often a backfill's state was changed, its opening included."""
+    return view.connection.execute(
+        select(func.count()).where(
+            backfills.c.tenant_id == view.tenant_id,
+            backfills.c.backfill_id == backfill_id,
+            backfills.c.from_position <= view.position,
+        )
+    ).scalar_one()
 
 
 def backfill_list(view: View, after: str, limit: int) -> list[Backfill]:
@@ -73,6 +89,27 @@ def _backfill(view: View, row: object) -> Backfill:
         )
     ).scalar_one()
     return body.model_copy(update={"events": count})
+
+
+def without_effect(view: View, positions: Sequence[int]) -> dict[int, str]:
+    """Which of some events stand in a backfill that was dropped or reverted: position -> its id."""
+    ended = view.connection.execute(
+        select(backfills.c.backfill_id).where(
+            backfills.c.tenant_id == view.tenant_id,
+            backfills.c.state.in_(("dropped", "reverted")),
+            known(backfills, view.position),
+        )
+    ).scalars()
+    ids, found = set(ended), dict[int, str]()
+    for start in range(0, len(positions) if ids else 0, LOOKUP_CHUNK):
+        rows = view.connection.execute(
+            select(events.c.position, events.c.backfill).where(
+                events.c.tenant_id == view.tenant_id,
+                events.c.position.in_(positions[start : start + LOOKUP_CHUNK]),
+            )
+        )
+        found.update({position: key for position, key in rows if key in ids})
+    return found
 
 
 def superseded_by(view: View, backfill_id: str) -> frozenset[int]:

@@ -157,13 +157,18 @@ def baseline(
         state="unmeasurable"
         if cause
         else "established"
-        if len(present) == len(values)
+        if len(present) == len(values) and _over(known_now, periods)
         else "insufficient",
         cause=cause,
         mend=_MENDS[cause] if cause else None,
         values=values,
         reason="",
     )
+
+
+def _over(known_now: Reading, periods: Sequence[Period]) -> bool:
+    last = max(period.end for period in periods)
+    return known_now.calendar.instant(last) <= known_now.view.known_at
 
 
 def _in_one_currency(known_now: Reading, asked: Question) -> Computed:

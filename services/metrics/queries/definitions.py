@@ -10,6 +10,7 @@ from pydantic import TypeAdapter
 from sqlalchemy import select
 
 from services.metrics.domain.business import BusinessHours
+from services.metrics.domain.checks import Known
 from services.metrics.domain.definition import Definition, MetricRef, Node, walk
 from services.metrics.domain.facts import CalendarSet, MetricDefined, SourceDescribed
 from services.metrics.domain.filters import Filter
@@ -136,6 +137,31 @@ def sent_fields(view: View, names: frozenset[str]) -> frozenset[str]:
         .limit(SAMPLED_EVENTS)
     ).scalars()
     return frozenset(field for data in rows for field in parse_json(data))
+
+
+def ever_sent(view: View, names: frozenset[str], field: str) -> bool:
+    """Whether any event of some types carried a field; looks through all of them where none did."""
+    found = view.connection.execute(
+        select(events.c.position)
+        .where(
+            events.c.tenant_id == view.tenant_id,
+            events.c.name.in_(sorted(names)),
+            events.c.position <= view.position,
+            events.c.data.contains(f'"{field}":', autoescape=True),
+        )
+        .limit(1)
+    ).scalar()
+    return found is not None
+
+
+def known_to(view: View, others: Mapping[str, Metric]) -> Known:
+    """What definitions and questions may refer to, as known at a view."""
+    return Known(
+        types(view),
+        {key: (found.definition, found.body.unit) for key, found in others.items()},
+        lambda names: sent_fields(view, names),
+        lambda names, field: ever_sent(view, names, field),
+    )
 
 
 def references(view: View, definition: Node) -> dict[str, Named]:

@@ -7,16 +7,20 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from itertools import islice
 
 from sqlalchemy import select
 
-from services.metrics.domain.filters import Filter
+from services.metrics.domain.checks import field_faults
+from services.metrics.domain.definition import own_events
+from services.metrics.domain.filters import Filter, fields_of
 from services.metrics.queries.backfills import superseded_by
 from services.metrics.queries.definitions import (
     Metric,
     business_hours,
     calendar_from,
     calendar_set,
+    known_to,
     metric,
     references,
 )
@@ -25,15 +29,15 @@ from services.metrics.replay.cells import Cells
 from services.metrics.replay.knowledge import Knowledge
 from services.metrics.replay.plan import MAX_GROUPS, Question, compute, rows_behind
 from services.metrics.replay.raw import Reading
-from services.metrics.replay.tree import adds_up
+from services.metrics.replay.tree import adds_up, leaves_of
 from services.metrics.replay.wording import word
 from shared.clock import to_micros
-from shared.errors import Fault, Refusal, invalid, problem
+from shared.errors import INVALID, Fault, Refusal, invalid, problem
 from shared.events import Event
 from shared.ids import did_you_mean
 from shared.ledger import View, read_event
 from shared.ledger.tables import events
-from shared.periods import Calendar, Grain, Period, PeriodError, parse_period, split
+from shared.periods import Calendar, Grain, Period, PeriodError, parse_period, periods_from
 
 IMPOSSIBLE_PERIOD = problem(
     "impossible-period", 422, "No such period",
@@ -62,42 +66,54 @@ def no_such_period(pointer: str, error: PeriodError) -> Refusal:
 def periods_of(span: Span, days: Calendar) -> list[Period]:
     """The periods of a span, in order; refuses impossible and overlapping ones."""
     try:
-        if span.periods:
-            found = sorted(
-                (parse_period(name, days) for name in span.periods), key=lambda p: p.start
-            )
-            if span.grain is not None:
-                found = [q for p in found for q in split(p.start, p.end, span.grain, days)]
-        elif span.start and span.end and span.grain:
+        named, bounded = bool(span.periods), span.start is not None or span.end is not None
+        if named == bounded or (bounded and not (span.start and span.end and span.grain)):
+            raise PeriodError("Say `period`, or `from`, `to` and `grain`.")
+        if span.start and span.end:
             if span.start >= span.end:
                 raise PeriodError(f"`from` {span.start} must lie before `to` {span.end}.")
-            found = split(span.start, span.end, span.grain, days)
+            whole = [Period(f"{span.start}..{span.end}", span.start, span.end)]
         else:
-            raise PeriodError("Say `period`, or `from`, `to` and `grain`.")
-        for earlier, later in itertools.pairwise(found):
+            whole = sorted(
+                (parse_period(name, days) for name in span.periods), key=lambda p: p.start
+            )
+        for earlier, later in itertools.pairwise(whole):
             if later.start < earlier.end:
                 raise PeriodError(f"{earlier.name} and {later.name} overlap.")
+        found = whole if span.grain is None else _parts(whole, span.grain, days)
     except PeriodError as error:
         raise no_such_period("query:period", error) from error
-    if not 0 < len(found) <= MAX_PERIODS_ASKED:
-        detail = f"Ask for 1 to {MAX_PERIODS_ASKED} periods at once; these are {len(found)}."
-        raise invalid("query:grain", detail, "too_many")
     return found
+
+
+def _parts(whole: list[Period], grain: Grain, days: Calendar) -> list[Period]:
+    """The periods of a grain in some spans; one that lies in two of them is told once."""
+    found: dict[date, Period] = {}
+    for span in whole:
+        for part in islice(periods_from(span.start, span.end, grain, days), MAX_PERIODS_ASKED + 1):
+            found[part.start] = part
+        if len(found) > MAX_PERIODS_ASKED:
+            detail = f"Ask for at most {MAX_PERIODS_ASKED} periods at once; take a coarser grain."
+            raise invalid("query:grain", detail, "too_many")
+    return list(found.values())
 
 
 def reading(
     view: View,
     *,
     knowledge: Knowledge | None = None,
-    days: Calendar | None = None,
+    days: View | None = None,
     shown: str | None = None,
 ) -> Reading:
-    """What is known at a view; `shown` is an open backfill whose effect is looked at."""
-    stated = calendar_set(view)
+    """What is known at a view; `shown` is an open backfill whose effect is looked at.
+
+    `days` is the view whose calendar holds, where that is another one.
+    """
+    stated = calendar_set(days or view)
     return Reading(
         view,
         knowledge or Knowledge.at(view.position),
-        days or calendar_from(stated),
+        calendar_from(stated),
         business_hours(stated),
         shown,
         superseded_by(view, shown) if shown else frozenset(),
@@ -123,6 +139,8 @@ def question(
             near = did_you_mean(name, dimensions)
             raise invalid("query:group_by", detail + near, "unknown_dimension")
     named = references(view, found.definition)
+    own = {n for leaf in leaves_of(found.definition, named) for n in own_events(leaf)}
+    _demand_fields(view, own, where, group_by)
     settling = [found.body.settles_after, *(one.settles_after for one in named.values())]
     return Question(
         metric=found.body.key,
@@ -138,6 +156,21 @@ def question(
         where=where,
         max_groups=max_groups,
     )
+
+
+def _demand_fields(
+    view: View, names: set[str], where: Filter | None, group_by: Sequence[str]
+) -> None:
+    """Refuse to look at fields that no event of the metric ever had: a slip of the pen."""
+    if where is None and not group_by:
+        return
+    known, own = known_to(view, {}), sorted(names)
+    faults = [
+        *field_faults("query:where", fields_of(where), own, known),
+        *field_faults("query:group_by", set(group_by), own, known),
+    ]
+    if faults:
+        raise INVALID.refusal(faults[0].detail, faults)
 
 
 @dataclass(frozen=True)

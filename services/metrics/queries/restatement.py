@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import ConfigDict, Field
-from sqlalchemy import ColumnElement, Exists, exists, or_, select
+from sqlalchemy import ColumnElement, Select, and_, exists, select
 
 from services.metrics.queries.bases import named_basis
-from services.metrics.queries.definitions import calendar, metric
-from services.metrics.queries.figures import Asked, Span, periods_of, question, reading
+from services.metrics.queries.definitions import calendar, metric, versions
+from services.metrics.queries.figures import Asked, Span, periods_of, question, reading, replay
 from services.metrics.replay.answer import Value
-from services.metrics.replay.knowledge import CAUSES, Knowledge
-from services.metrics.replay.plan import Question, compute
+from services.metrics.replay.cells import Cells
+from services.metrics.replay.frame import Frame
+from services.metrics.replay.knowledge import CAUSES, Knowledge, within
+from services.metrics.replay.plan import compute
 from services.metrics.replay.rates import RATE_EVENT
+from services.metrics.replay.reach import looks_ahead, looks_back
 from services.metrics.replay.wording import word
 from services.metrics.tables import (
     backfills,
@@ -23,6 +28,7 @@ from services.metrics.tables import (
     excluded,
     metric_versions,
     retractions,
+    spans,
 )
 from shared.errors import invalid
 from shared.ledger import View
@@ -54,7 +60,8 @@ class Part(Wire):
     before: float | None = Field(description="The figure before this cause is taken in")
     after: float | None = Field(description="... and after")
     change: str | None = Field(
-        description="Exact decimal, after - before; null where one of them is"
+        description="Exact decimal, from the last figure before to the one after; null without "
+        "one after"
     )
 
 
@@ -103,8 +110,8 @@ def restatement(view: View, key: str, period: str, first: View, last: View) -> R
         knowledge = knowledge.until(cause, last.position)
         found.append(_value(views, knowledge, key, period))
     parts = [
-        Part(cause=cause, before=a.value, after=b.value, change=_change(a, b))
-        for cause, a, b in zip(CAUSES, found, found[1:], strict=False)
+        Part(cause=cause, before=a.value, after=b.value, change=_change(_last_told(found, n), b))
+        for n, (cause, a, b) in enumerate(zip(CAUSES, found, found[1:], strict=False))
     ]
     return Restatement(
         metric=key,
@@ -121,6 +128,11 @@ def _standing(view: View, value: Value) -> Standing:
     return Standing(basis=view.basis.token, value=value.value, reason=value.reason)
 
 
+def _last_told(found: Sequence[Value], step: int) -> Value:
+    """The last figure up to a step; what passes through nothing is booked where it comes back."""
+    return next((v for v in reversed(found[: step + 1]) if v.value is not None), found[step])
+
+
 def _change(before: Value, after: Value) -> str | None:
     if before.value is None or after.value is None:
         return None
@@ -128,10 +140,10 @@ def _change(before: Value, after: Value) -> str | None:
 
 
 def _value(views: dict[int, View], knowledge: Knowledge, key: str, period: str) -> Value:
-    days = calendar(views[knowledge.calendar])
-    found = metric(views[knowledge.definition], key)
-    asked = question(views[knowledge.definition], found, periods_of(Span([period]), days))
+    days, defined = views[knowledge.calendar], views[knowledge.definition]
     known = reading(views[knowledge.late], knowledge=knowledge, days=days)
+    periods = periods_of(Span([period]), known.calendar)
+    asked = question(defined, metric(defined, key), periods)
     return word(compute(known, asked))[0]
 
 
@@ -139,11 +151,9 @@ def timeline(
     view: View, key: str, asked: Asked, after: int, limit: int
 ) -> tuple[list[Change], int | None]:
     """How a figure changed after a position, and where to go on (None at the end)."""
-    periods = periods_of(asked.span, calendar(view))
-    full = question(view, metric(view, key, asked.version), periods, where=asked.where)
     standing = _figure_at(view, key, asked, after) if after else None
     changes: list[Change] = []
-    for count, position in enumerate(_moments(view, full, after), 1):
+    for count, position in enumerate(_moments(view, key, asked, after), 1):
         now = _figure_at(view, key, asked, position)
         if standing is None or _told(now) != _told(standing):
             changes.append(now)
@@ -160,9 +170,7 @@ def _told(change: Change) -> tuple[object, ...]:
 def _figure_at(view: View, key: str, asked: Asked, position: int) -> Change:
     basis = basis_at_position(view.connection, view.tenant_id, position)
     past = View(view.connection, view.tenant_id, basis, basis.recorded_at or view.known_at, False)
-    found, known = metric(past, key, asked.version), reading(past)
-    periods = periods_of(asked.span, known.calendar)
-    value = word(compute(known, question(past, found, periods, where=asked.where)))[0]
+    value = replay(reading(past), key, asked, Cells()).values[0]
     return Change(
         known_at=past.known_at,
         basis=basis.token,
@@ -174,28 +182,61 @@ def _figure_at(view: View, key: str, asked: Asked, position: int) -> Change:
     )
 
 
-def _moments(view: View, asked: Question, after: int) -> list[int]:
+def _moments(view: View, key: str, asked: Asked, after: int) -> Iterator[int]:
     """The last positions of the batches that may have changed the figure, in order."""
+    positions = _touching(view, key, asked, after)
+    place = 0
+    while place < len(positions):
+        last: int = view.connection.execute(
+            select(batches.c.last_position)
+            .where(
+                batches.c.tenant_id == view.tenant_id,
+                batches.c.last_position >= positions[place],
+            )
+            .order_by(batches.c.last_position)
+            .limit(1)
+        ).scalar_one()
+        yield last
+        place = bisect_right(positions, last)
 
-    def in_batch(column: ColumnElement[int], *which: ColumnElement[bool]) -> Exists:
-        bounds = (batches.c.first_position, batches.c.last_position)
-        tenant = column.table.c.tenant_id == batches.c.tenant_id
-        return exists().where(tenant, column.between(*bounds), *which)
 
-    told = events.c.name.in_(sorted({*asked.names(), RATE_EVENT}))
-    moved = (backfills, calendars, cut_overs, excluded, metric_versions, retractions)
-    rows = view.connection.execute(
-        select(batches.c.last_position)
-        .where(
-            batches.c.tenant_id == view.tenant_id,
-            batches.c.last_position <= view.position,
-            batches.c.last_position > after,
-            or_(
-                in_batch(events.c.position, told),
-                *(in_batch(table.c.from_position) for table in moved),
-            ),
-        )
-        .order_by(batches.c.last_position)
-        .limit(MAX_REPLAYS)
+def _touching(view: View, key: str, asked: Asked, after: int) -> list[int]:
+    """The positions after one at which something entered that the figure may rest on.
+
+    Any version of the definition may be in force somewhere on the way.
+    """
+    periods = periods_of(asked.span, calendar(view))
+    defined = [metric(view, key, asked.version), *versions(view, key)]
+    every = [question(view, found, periods, where=asked.where) for found in defined]
+    names = sorted({name for one in every for name in one.names()})
+    frame = Frame(periods, calendar(view))
+    span = within(
+        frame,
+        from_start=not any(looks_back(one.definition, one.references) for one in every),
+        to_end=not any(looks_ahead(one.definition, one.references) for one in every),
     )
-    return list(rows.scalars())
+    told = and_(events.c.name.in_(names), *span)
+    queries = [_positions(view, events.c.position, after, told)]
+    if any(one.adds_money() for one in every):
+        queries.append(_positions(view, events.c.position, after, events.c.name == RATE_EVENT))
+    for table in (backfills, calendars, cut_overs, metric_versions, retractions):
+        queries.append(_positions(view, table.c.from_position, after))
+    fed = spans.c.name.in_(names)
+    queries.append(_positions(view, spans.c.from_position, after, fed))
+    moved = exists().where(
+        events.c.tenant_id == view.tenant_id, events.c.position == excluded.c.position, told
+    )
+    for column in (excluded.c.from_position, excluded.c.to_position):
+        queries.append(_positions(view, column, after, moved))
+    found: set[int] = set()
+    for query in queries:
+        found.update(view.connection.execute(query).scalars())
+    return sorted(found)
+
+
+def _positions(
+    view: View, column: ColumnElement[int], after: int, *which: ColumnElement[bool]
+) -> Select[Any]:
+    return select(column).where(
+        column.table.c.tenant_id == view.tenant_id, column > after, column <= view.position, *which
+    )

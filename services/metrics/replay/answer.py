@@ -9,7 +9,9 @@ from pydantic import Field
 from shared.web.wire import InstantField, Known, PeriodName, Wire
 
 # 2: time zones by recorded offsets, first facts that count, windows by calendar days.
-SEMANTICS = 2
+# 3: what happened on one day, with and without a time, goes by position; windows of days hold all
+#    of their last day for what knows only its date.
+SEMANTICS = 3
 
 
 class Coverage(Wire):

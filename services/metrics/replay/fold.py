@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
 from services.metrics.domain.definition import Conversion, Duration, Leaf, Simple, State
 from services.metrics.replay.frame import (
-    DIGEST_MODULUS,
-    ROW,
-    UNTIL,
     Figure,
     Row,
     view_of,
@@ -29,8 +25,8 @@ from services.metrics.replay.lens import (
     text_reader,
     whole,
 )
+from services.metrics.replay.standing import fold_state, state_figure
 from services.metrics.replay.steps import fold_conversion, fold_duration, fold_time_in_state
-from shared.periods import ONE_DAY
 
 
 @dataclass(frozen=True)
@@ -47,7 +43,7 @@ def fold(leaf: Leaf, rows: Sequence[Row], lens: Lens) -> Folded:
         case Simple():
             return Folded(_fold_simple(leaf, rows, lens), lambda b: _simple_figure(leaf, b))
         case State():
-            return Folded(_fold_state(leaf, rows, lens), lambda b: _state_figure(leaf, b))
+            return Folded(fold_state(leaf, rows, lens), lambda b: state_figure(leaf, b))
         case Duration():
             return Folded(*fold_duration(leaf, rows, lens))
         case Conversion():
@@ -133,62 +129,3 @@ def _simple_figure(leaf: Simple, bucket: Values) -> Figure:
         case "latest":
             figure.value = max(bucket, key=lambda pair: pair[0].order)[1]
     return figure
-
-
-@dataclass(slots=True)
-class _Thing:
-    """A subject as its events have left it."""
-
-    fields: dict[str, Any] = field(default_factory=dict)
-    last: Row | None = None
-    digest: int = 0
-
-
-def _fold_state(leaf: State, rows: Sequence[Row], lens: Lens) -> Buckets:
-    own, asked, frame = lens.passes(leaf.where), lens.asked, lens.frame
-    number = number_reader(leaf.field) if leaf.field else None
-    things: dict[str, _Thing] = defaultdict(_Thing)
-    buckets = Buckets(lens)
-    entering: list[list[Row]] = [[] for _ in [*frame.periods, None]]
-    for row in rows:
-        entering[frame.first_ending_after(row)].append(row)
-    for index, period in enumerate(frame.periods):
-        for row in entering[index]:
-            _evolve(things, row)
-        for thing in things.values():
-            assert thing.last is not None, "a thing has an event"
-            fields = {**thing.fields, ROW: thing.last, UNTIL: frame.ends[index]}
-            if not (own(fields) and asked(fields)):
-                continue
-            value: Any = number(fields) if number else 1
-            if value is not None:
-                if number:
-                    value = converted(lens, value, fields, period.end - ONE_DAY)
-                buckets.add(lens.group_of(fields), index, _standing(thing), value)
-    return buckets
-
-
-def _evolve(things: dict[str, _Thing], row: Row) -> None:
-    thing = things[row.subject or f"#{row.position}"]
-    thing.fields.update(row.fields)
-    thing.fields.update({"$type": row.name, "$subject": row.subject, "$source": row.source})
-    thing.last = row
-    thing.digest = (thing.digest + int.from_bytes(row.leaf, "big")) % DIGEST_MODULUS
-
-
-def _standing(thing: _Thing) -> Row:
-    """The thing as one row, whose leaf stands for all the events that it was folded from."""
-    last = thing.last
-    assert last is not None, "a thing has an event"
-    return Row(
-        last.position, last.name, last.subject, last.source, last.occurred_at, last.occurred_on,
-        thing.digest.to_bytes(32, "big"), dict(thing.fields), last.moment,
-    )  # fmt: skip
-
-
-def _state_figure(leaf: State, bucket: Values) -> Figure:
-    figure = counted([row for row, _ in bucket])
-    total = sum((Fraction(value) for _, value in bucket), Fraction(0))
-    if leaf.statistic == "average":
-        return mean(figure, total, Fraction(len(bucket)))
-    return whole(figure, total)

@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import Any
 
 from services.metrics.domain.filters import lookup
-from shared.periods import Calendar, Period
+from shared.periods import ONE_DAY, Calendar, Period
 
 DIGEST_MODULUS = 1 << 256
 
@@ -123,6 +123,14 @@ class Frame:
 
     def day_of(self, row: Row) -> date:
         return row.occurred_on or self.calendar.day_of(row.occurred_at)
+
+    def dawn(self, moment: datetime) -> datetime:
+        """The beginning of the local day of a moment."""
+        return self.calendar.instant(self.calendar.day_of(moment))
+
+    def dusk(self, moment: datetime) -> datetime:
+        """The end of the local day of a moment, which is the beginning of the next one."""
+        return self.calendar.instant(self.calendar.day_of(moment) + ONE_DAY)
 
     def precedes(self, one: Row, other: Row) -> bool:
         """Whether an event was not after another; a day without time is compared by its date."""

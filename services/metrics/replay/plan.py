@@ -23,12 +23,14 @@ from services.metrics.domain.filters import Filter
 from services.metrics.domain.units import MONEY_FIELDS, is_currency_unit, is_money, seconds_in
 from services.metrics.replay.cells import Cells
 from services.metrics.replay.fold import Folded, fold
-from services.metrics.replay.frame import Figure, Figures, Frame, Group, Grouping, grouping
+from services.metrics.replay.frame import Figure, Figures, Frame, Group, Grouping, Row, grouping
 from services.metrics.replay.lens import Lens
 from services.metrics.replay.rates import Exchange
 from services.metrics.replay.raw import Reading
+from services.metrics.replay.reach import folds_the_past
 from services.metrics.replay.related import Related
 from services.metrics.replay.since import Since, data_since
+from services.metrics.replay.standing import runs_along, state_figures
 from services.metrics.replay.tree import References, Tree, leaves_of
 from shared.periods import Period
 
@@ -60,6 +62,14 @@ class Question:
     def names(self) -> set[str]:
         """The types of all events that it reads."""
         return {name for leaf in self.leaves() for name in events_of(leaf)}
+
+    def adds_money(self) -> bool:
+        """Whether exchange rates can change its figures."""
+        return is_money(self.unit) or any(
+            not MONEY_FIELDS.isdisjoint(summands(leaf.field))
+            for leaf in self.leaves()
+            if isinstance(leaf, Simple | State) and leaf.field
+        )
 
     def own_names(self) -> set[str]:
         """The types of the events that its figures are made of."""
@@ -155,8 +165,13 @@ class _Evaluation:
     def _running(self, period: Period) -> bool:
         return self.reading.view.known_at < self.reading.calendar.instant(period.end)
 
-    def leaf_figures(self, leaf: Leaf, unit: str, periods: Sequence[Period]) -> Figures:
-        """The figures of a leaf, from cells where there are such, else from the ledger."""
+    def leaf_figures(
+        self, leaf: Leaf, unit: str, periods: Sequence[Period], hull: Period | None = None
+    ) -> Figures:
+        """The figures of a leaf, from cells where there are such, else from the ledger.
+
+        `hull` holds the periods of all questions that follow; its rows are read once for all.
+        """
         if self.cells is not None and not self.question.merged:
             found = self.cells.figures(
                 self.reading, leaf, self.question.dimensions, periods, self.question.group_by,
@@ -165,15 +180,23 @@ class _Evaluation:
             )  # fmt: skip
             if found is not None:
                 return self._without_money(found, leaf, unit)
-        folded = self.folded(leaf, unit, periods)
+        if hull is not None:
+            self._rows(leaf, unit, [hull])
+        rows, lens = self._rows(leaf, unit, periods)
+        if isinstance(leaf, State) and runs_along(leaf, lens):
+            return self._without_money(state_figures(leaf, rows, lens), leaf, unit)
+        folded = fold(leaf, rows, lens)
         return self._without_money(folded.buckets.figures(folded.make), leaf, unit)
 
     def folded(self, leaf: Leaf, unit: str, periods: Sequence[Period]) -> Folded:
         """A leaf folded from the ledger."""
+        return fold(leaf, *self._rows(leaf, unit, periods))
+
+    def _rows(self, leaf: Leaf, unit: str, periods: Sequence[Period]) -> tuple[Sequence[Row], Lens]:
         reading = self.reading
         frame = Frame(list(periods), reading.calendar, self.question.merged)
         rows = reading.rows(
-            own_events(leaf), frame, from_start=not _looks_back(leaf),
+            own_events(leaf), frame, from_start=not folds_the_past(leaf),
             to_end=not isinstance(leaf, Conversion),
         )  # fmt: skip
         known_at = reading.view.known_at
@@ -183,7 +206,7 @@ class _Evaluation:
             self.exchange if self._adds_money(leaf, unit) else None,
             _unit_seconds(leaf, unit, reading),
         )  # fmt: skip
-        return fold(leaf, rows, lens)
+        return rows, lens
 
     def _adds_money(self, leaf: Leaf, unit: str) -> bool:
         if not isinstance(leaf, Simple | State) or leaf.field is None:
@@ -206,7 +229,9 @@ def rows_behind(reading: Reading, question: Question) -> list[Any]:
     evaluation = _Evaluation(reading, question, grouping(()), None)
     found: dict[int, Any] = {}
 
-    def collect(leaf: Leaf, unit: str, periods: Sequence[Period]) -> Figures:
+    def collect(
+        leaf: Leaf, unit: str, periods: Sequence[Period], hull: Period | None = None
+    ) -> Figures:
         folded = evaluation.folded(leaf, unit, periods)
         found.update({row.position: row for row in folded.buckets.rows()})
         return folded.buckets.figures(folded.make)
@@ -217,16 +242,6 @@ def rows_behind(reading: Reading, question: Question) -> list[Any]:
     tree = Tree(question.references, reading.calendar, collect, never, never)
     tree.figures(question.definition, question.unit, question.periods)
     return sorted(found.values(), key=lambda row: (row.occurred_at, row.position))
-
-
-def _looks_back(leaf: Leaf) -> bool:
-    match leaf:
-        case Simple(carry_forward=carries):
-            return carries
-        case State() | Duration() | TimeInState():
-            return True
-        case _:
-            return False
 
 
 def _unit_seconds(leaf: Leaf, unit: str, reading: Reading) -> int:
@@ -248,7 +263,7 @@ def _foreign(figure: Figure, target: str | None) -> bool:
 
 def _in_one_currency(plain: Figure, changed: Figure, target: str) -> Figure:
     if changed.reason == "missing_rate":
-        plain.value = plain.numerator = None
+        plain.value = plain.numerator = plain.denominator = None
         plain.reason = "mixed_currencies" if len(plain.currencies) > 1 else "missing_rate"
         return plain
     changed.currencies = frozenset({target})

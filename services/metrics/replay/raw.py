@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cached_property
 from typing import Any
 
@@ -90,7 +92,7 @@ class Reading:
         wanted = frozenset(names)
         for kept, span, starts, ends, rows in self._kept:
             if kept == wanted and _covers(span, starts, ends, frame, from_start, to_end):
-                return rows
+                return _inside(rows, frame, from_start, to_end)
         conditions = within(frame, from_start=from_start, to_end=to_end) if frame else []
         found = self.view.connection.execute(
             select(*COLUMNS)
@@ -126,6 +128,19 @@ def _covers(
         and max(p.end for p in span.periods) >= max(p.end for p in frame.periods)
     )
     return low and high
+
+
+def _inside(rows: list[Row], frame: Frame | None, from_start: bool, to_end: bool) -> list[Row]:
+    """The rows in the span of a frame; rows stand in order of their moments."""
+    if frame is None or not (from_start or to_end):
+        return rows
+    low = bisect_left(rows, min(frame.starts), key=_moment) if from_start else 0
+    high = bisect_left(rows, max(frame.ends), key=_moment) if to_end else len(rows)
+    return rows[low:high]
+
+
+def _moment(row: Row) -> datetime:
+    return row.moment
 
 
 def to_row(row: Sequence[Any], calendar: Calendar) -> Row:

@@ -21,7 +21,7 @@ from services.metrics.domain.filters import (
 )
 from services.metrics.domain.windows import Window, parse_window
 from services.metrics.replay.frame import ROW, UNTIL, Frame, Row, shown, view_of
-from shared.periods import ONE_DAY
+from shared.clock import MICROSECOND
 
 History = Callable[[Sequence[str]], Sequence[Row]]
 Place = tuple[datetime, int]
@@ -84,15 +84,25 @@ class Related:
         end = self._end(fields, asked)
         if end is None:
             return False
-        begin = window.before(end[0], self._frame.calendar) if window else None
         row: Row = fields[ROW]
-        timed_end = end
-        if row.occurred_on is not None and UNTIL not in fields and asked.before == "event":
-            # Dates are compared with dates: what has a time on that day is not after it.
-            timed_end = (self._frame.calendar.instant(row.occurred_on + ONE_DAY), -1)
-        return _any_between(places.timed, begin, timed_end) or _any_between(
-            places.dated, begin, end
+        begin = window.before(end[0], self._frame.calendar) if window else None
+        dawn = self._frame.dawn(begin) if begin else None
+        if UNTIL in fields or asked.before == "period":
+            return _any_between(places.timed, begin, end) or _any_between(places.dated, dawn, end)
+        if row.occurred_on is None:
+            # Dates are compared with dates; what happened on one day goes by position.
+            day = (self._frame.dawn(row.moment), row.position)
+            return _any_between(places.timed, begin, end) or _any_between(places.dated, dawn, day)
+        return (
+            _any_between(places.dated, dawn, end)
+            or _any_between(places.timed, dawn, (row.moment, -1))
+            or any(position < row.position for _, position in self._of_day(places.timed, row))
         )
+
+    def _of_day(self, places: Sequence[Place], row: Row) -> Sequence[Place]:
+        """The places on the day of an event that has no time."""
+        dusk = self._frame.dusk(row.moment)
+        return places[bisect_left(places, (row.moment, -1)) : bisect_left(places, (dusk, -1))]
 
     def _end(self, fields: Mapping[str, Any], asked: HadFilter) -> Place | None:
         """Before which place the other event must stand."""
@@ -107,21 +117,30 @@ class Related:
 
     def _then(self, places: Places, fields: Mapping[str, Any], window: Window | None) -> bool:
         row: Row = fields[ROW]
-        begin = row.moment
-        end = window.after(begin, self._frame.calendar) if window else None
-        own = (begin, row.position)
-        dated_from = own
-        if row.occurred_on is None:
-            # Dates are compared with dates: what knows only that day is not before it.
-            midnight = self._frame.calendar.instant(self._frame.day_of(row))
-            dated_from = (midnight, -1)
-        if _any_after(places.timed, own, end) or _any_after(places.dated, dated_from, end):
+        end = window.after(row.moment, self._frame.calendar) if window else None
+        dusk = self._frame.dusk(end) - MICROSECOND if end else None
+        if self._follows(places, row, end, dusk):
             return True
-        if end is None or end > self._known_at:
+        closes = end if row.occurred_on is None else dusk
+        if closes is None or closes > self._known_at:
             index = self._frame.index_of(row)
             if index is not None:
                 self.pending.add(index)
         return False
+
+    def _follows(
+        self, places: Places, row: Row, end: datetime | None, dusk: datetime | None
+    ) -> bool:
+        own = (row.moment, row.position)
+        if row.occurred_on is None:
+            day = (self._frame.dawn(row.moment), row.position)
+            return _any_after(places.timed, own, end) or _any_after(places.dated, day, dusk)
+        next_day = (self._frame.dusk(row.moment), -1)
+        return (
+            _any_after(places.dated, own, dusk)
+            or _any_after(places.timed, next_day, dusk)
+            or any(position > row.position for _, position in self._of_day(places.timed, row))
+        )
 
 
 def _any_between(places: Sequence[Place], begin: datetime | None, end: Place) -> bool:

@@ -130,13 +130,17 @@ def fold_conversion(leaf: Conversion, rows: Sequence[Row], lens: Lens) -> Made:
 def _converted(begin: Row, ends: list[Row], window: Window | None, lens: Lens) -> bool | None:
     """Whether the second step followed in time; None while it still may."""
     frame = lens.frame
-    started = begin.moment
-    deadline = window.after(started, frame.calendar) if window else None
+    deadline = window.after(begin.moment, frame.calendar) if window else None
+    dusk = frame.dusk(deadline) if deadline else None
     for end in ends:
-        follows = end.position != begin.position and frame.precedes(begin, end)
-        if follows and (deadline is None or end.moment <= deadline):
+        # Dates are compared with dates: what knows only its day has that whole day.
+        by_day = begin.occurred_on is not None or end.occurred_on is not None
+        late = by_day and dusk and end.moment >= dusk
+        late = late or (not by_day and deadline and end.moment > deadline)
+        if end.position != begin.position and frame.precedes(begin, end) and not late:
             return True
-    return None if deadline is None or deadline > lens.known_at else False
+    closes = deadline if begin.occurred_on is None else dusk
+    return None if closes is None or closes > lens.known_at else False
 
 
 def _conversion_figure(leaf: Conversion, bucket: Values) -> Figure:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from fractions import Fraction
+from typing import Protocol
 
 from services.metrics.domain.definition import (
     Conversion,
@@ -29,13 +30,16 @@ from services.metrics.domain.definition import (
 )
 from services.metrics.domain.filters import related_in
 from services.metrics.domain.windows import parse_window, shifted
-from services.metrics.replay.frame import Figure, Figures
+from services.metrics.replay.frame import DIGEST_MODULUS, Figure, Figures
 from shared.expression import FormulaError, evaluate, names_in, parse
 from shared.periods import ONE_DAY, Calendar, Grain, Period, period_holding
 from shared.zones import FIRST_YEAR
 
 BEGINNING = date(FIRST_YEAR, 1, 1)
-_FIRST_DIGEST = b"worthwhile"
+# An expression of expressions can grow beyond all that a figure is for.
+MAX_BITS = 900
+# Many inverse rates of exchange make long parts of a small figure; powers make longer ones.
+MAX_PART_BITS = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +54,16 @@ class Named:
 
 
 References = Mapping[str, Named]
-LeafFigures = Callable[[Leaf, str, Sequence[Period]], Figures]
-# An expression of expressions can grow beyond all that a figure is for.
-MAX_BITS = 900
-# Many inverse rates of exchange make long parts of a small figure; powers make longer ones.
-MAX_PART_BITS = 100_000
+
+
+class LeafFigures(Protocol):
+    """The figures of a leaf over periods; `hull` holds all periods that are asked one by one."""
+
+    def __call__(
+        self, leaf: Leaf, unit: str, periods: Sequence[Period], hull: Period | None = None
+    ) -> Figures: ...
+
+
 # Whether nothing can be said of a node yet at the end of a period.
 Unborn = Callable[[Node, Period], bool]
 
@@ -89,7 +98,9 @@ class Tree:
                 return joined(parts, lambda pair: _ratio(pair[0], pair[1]))
             case Cumulative():
                 windows = [_window(node.window, period, self.calendar) for period in periods]
-                return in_turn([self.figures(node.of, unit, [window]) for window in windows])
+                if sums_up(node.of, self.references):
+                    return self._summed(node.of, unit, windows)
+                return self.figures(node.of, unit, windows)
             case Derived():
                 return self._derived(node, periods)
 
@@ -97,7 +108,19 @@ class Tree:
         disjoint = all(a.end <= b.start for a, b in itertools.pairwise(periods))
         if disjoint:
             return self.leaf_figures(leaf, unit, periods)
-        return in_turn([self.leaf_figures(leaf, unit, [period]) for period in periods])
+        hull = _hull(periods)
+        return in_turn([self.leaf_figures(leaf, unit, [period], hull) for period in periods])
+
+    def _summed(self, node: Node, unit: str, windows: Sequence[Period]) -> Figures:
+        """Figures of windows that lie over one another, each from the pieces between all bounds."""
+        bounds = sorted({day for window in windows for day in (window.start, window.end)})
+        pieces = [Period(f"{a}..{b}", a, b) for a, b in itertools.pairwise(bounds)]
+        found = self.figures(node, unit, pieces)
+        spans = [(bounds.index(window.start), bounds.index(window.end)) for window in windows]
+        return Figures(
+            {group: _sums(figures, spans) for group, figures in found.groups.items()},
+            _sums(found.empty, spans),
+        )
 
     def _derived(self, node: Derived, periods: Sequence[Period]) -> Figures:
         term = parse(node.expression)
@@ -200,6 +223,12 @@ def adds_up(node: Node, references: References) -> bool:
             return False
 
 
+def sums_up(node: Node, references: References) -> bool:
+    """Whether a figure is nothing but the sum of those of its pieces."""
+    found = resolved(node, references)
+    return isinstance(found, Simple) and adds_up(found, references)
+
+
 def joined(parts: Sequence[Figures], make: Callable[[Sequence[Figure]], Figure]) -> Figures:
     """Figures made of several others, period by period and group by group."""
 
@@ -220,6 +249,32 @@ def in_turn(parts: Sequence[Figures]) -> Figures:
         {group: [part.of(group)[0] for part in parts] for group in groups},
         [part.empty[0] for part in parts],
     )
+
+
+def _hull(periods: Sequence[Period]) -> Period:
+    start, end = min(p.start for p in periods), max(p.end for p in periods)
+    return Period(f"{start}..{end}", start, end)
+
+
+def _sums(pieces: Sequence[Figure], spans: Sequence[tuple[int, int]]) -> list[Figure]:
+    """Sums of runs of pieces, from running totals."""
+    values = [Fraction(0), *itertools.accumulate(p.value or Fraction(0) for p in pieces)]
+    counts = [0, *itertools.accumulate(p.n for p in pieces)]
+    digests = [0, *itertools.accumulate(p.digest for p in pieces)]
+    found = []
+    for first, last in spans:
+        run = pieces[first:last]
+        missing = next((p.reason for p in run if p.value is None), None)
+        total = None if missing else values[last] - values[first]
+        found.append(
+            Figure(
+                value=total, numerator=total, reason=missing, n=counts[last] - counts[first],
+                digest=(digests[last] - digests[first]) % DIGEST_MODULUS,
+                currencies=frozenset[str]().union(*(p.currencies for p in run)),
+                pending=any(p.pending for p in run),
+            )
+        )  # fmt: skip
+    return found
 
 
 def _combined(figures: Sequence[Figure]) -> Figure:

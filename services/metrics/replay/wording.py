@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from datetime import date, timedelta
 from fractions import Fraction
 
@@ -95,7 +96,8 @@ def _coverage(computed: Computed, index: int, days: set[date]) -> Coverage:
     ]
     if not slots:
         return Coverage(cadence=question.cadence, slots=0, delivered=0, share=None, gaps=[])
-    gaps = [s.name for s in slots if not any(s.start <= day < s.end for day in days)]
+    told = sorted(days)
+    gaps = [s.name for s in slots if bisect_left(told, s.start) == bisect_left(told, s.end)]
     delivered = len(slots) - len(gaps)
     return Coverage(
         cadence=question.cadence,

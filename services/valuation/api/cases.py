@@ -35,7 +35,7 @@ from services.valuation.domain.case import Case as CaseState
 from services.valuation.domain.schedule import slots_of
 from services.valuation.queries import BOOKED_COSTS_DEFINITION
 from shared.errors import INVALID, Fault, invalid
-from shared.expression import FormulaError, names_in, parse
+from shared.expression import FormulaError, names_in, never_works, parse
 from shared.ids import did_you_mean, new_id
 from shared.ledger import Transaction
 from shared.web.pages import Page, Pages
@@ -80,13 +80,7 @@ def list_cases(
     """List cases, oldest first."""
     with reader.view() as view:
         rows = queries.case_list(view, initiative_id, pages.text_after(), pages.limit + 1)
-        return Page(
-            items=[shown(state) for state in rows[: pages.limit]],
-            next_cursor=pages.next_cursor(rows, lambda state: state.case_id),
-            known_at=view.known_at,
-            basis=view.basis.token,
-            open=view.open,
-        )
+        return pages.page(view, rows, lambda state: state.case_id, shown)
 
 
 @router.get("/cases/{case_id}")
@@ -207,10 +201,13 @@ def _demand_on_axis(state: CaseState, body: NewCost) -> None:
 
 def _check_formula(body: NewBenefit, formula: str) -> None:
     try:
-        used = names_in(parse(formula))
+        term = parse(formula)
+        used = names_in(term)
     except FormulaError as error:
         raise invalid("/formula", str(error), "formula") from error
     faults = []
+    if never_works(term):
+        faults.append(Fault("/formula", "The formula divides by 0.", "formula"))
     for name in sorted(used - body.inputs.keys()):
         detail = f"The formula uses {name!r}, which is no input.{did_you_mean(name, body.inputs)}"
         faults.append(Fault("/formula", detail, "unknown_input"))

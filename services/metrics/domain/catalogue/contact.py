@@ -14,6 +14,7 @@ from services.metrics.domain.catalogue.entry import (
     eq,
     every,
     from_figure,
+    had,
     no,
     of,
     ratio,
@@ -34,6 +35,18 @@ def _short(chosen: Chosen) -> Json:
     return every(_ABANDONED, compare("wait", "lt", chosen["short"]))
 
 
+def _abandonment(chosen: Chosen) -> Json:
+    among = {"queued": {"field": "queue", "op": "exists"}, "inbound": eq("direction", "inbound")}
+    which = among.get(chosen["among"])
+    abandoned = every(_ABANDONED, which) if which else _ABANDONED
+    return ratio(count(CALL, abandoned), count(CALL, which))
+
+
+def _hold(chosen: Chosen) -> Json:
+    held = every(_ANSWERED, compare("hold", "gt", 0)) if chosen["per"] == "held" else _ANSWERED
+    return ratio(total(CALL, "hold", _ANSWERED), count(CALL, held))
+
+
 def _service_level(chosen: Chosen) -> Json:
     in_time = compare("wait", "lte", chosen["threshold"])
     answered, abandoned = every(_ANSWERED, in_time), every(_ABANDONED, in_time)
@@ -52,7 +65,11 @@ def _service_level(chosen: Chosen) -> Json:
 
 def _fcr(chosen: Chosen) -> Json:
     again = then(CALL, None, "customer", within=chosen["window"])
-    return ratio(count(CALL, every(eq("resolved", True), no(again))), _OFFERED)
+    first_time = every(eq("resolved", True), no(again))
+    if chosen["among"] == "contacts":
+        return ratio(count(CALL, first_time), _OFFERED)
+    first = no(had(CALL, None, "customer", within=chosen["window"]))
+    return ratio(count(CALL, every(first_time, first)), count(CALL, first))
 
 
 def _csat(chosen: Chosen) -> Json:
@@ -82,10 +99,12 @@ def _nps(chosen: Chosen) -> Json:
 _MEASURE = Option("measure", "top2", "Share of the best answers, or the mean", ("top2", "mean"))
 ENTRIES = (
     Entry("abandonment-rate", "Abandonment rate", "abandoned in the queue / offered", "ratio",
-          "down", "leading", "value", lambda c: ratio(count(CALL, _ABANDONED), _OFFERED),
+          "down", "leading", "value", _abandonment,
           _SATISFACTION, audience="customer", dimensions=_DIMENSIONS,
           convention="Amazon Connect documents", drives=("csat",),
-          traps="Denominators in use: offered, queued, inbound with IVR."),
+          options=(Option("among", "offered", "All calls, those with a queue, or the inbound ones",
+                          ("offered", "queued", "inbound")),),
+          traps="Callbacks are not counted as abandoned."),
     Entry("abandonment-excl-short", "Abandonment without short calls",
           "(abandoned - short) / (offered - short)", "ratio", "down", "leading", "value",
           lambda c: ratio(count(CALL, every(_ABANDONED, no(_short(c)))),
@@ -93,9 +112,12 @@ ENTRIES = (
           options=(_SHORT,), dimensions=_DIMENSIONS, convention="WFM Labs glossary: 5 s",
           traps="Also seen: short calls taken from the numerator only."),
     Entry("ata", "Average time to abandon", "sum of waits of abandoned / abandoned", "s", "none",
-          "leading", "operational", lambda c: of("average", CALL, "wait", _ABANDONED),
+          "leading", "operational",
+          lambda c: of("average", CALL, "wait", every(_ABANDONED, compare(
+              "wait", "gte", c["short"]))),
           _SATISFACTION, audience="customer", dimensions=_DIMENSIONS,
-          traps="With short abandons; higher is not simply better."),
+          options=(Option("short", 0, "s, in seconds: abandons before it are left out"),),
+          traps="Higher is not simply better."),
     Entry("asa", "Average speed of answer", "sum of waits of answered / answered", "s", "down",
           "leading", "operational", lambda c: of("average", CALL, "wait", _ANSWERED),
           _EFFICIENCY, audience="customer", dimensions=_DIMENSIONS,
@@ -118,10 +140,14 @@ ENTRIES = (
               lambda c, field=field: ratio(  # type: ignore[misc]
                   total(CALL, field, _ANSWERED), _HANDLED), _EFFICIENCY, dimensions=_DIMENSIONS)
         for id_, name, field in (
-            ("att", "Average talk time", "talk"), ("hold", "Average hold time", "hold"),
+            ("att", "Average talk time", "talk"),
             ("acw", "Average after-call work", "after_call"),
         )
     ),
+    Entry("hold", "Average hold time", "sum of hold / handled", "s", "down", "leading",
+          "operational", _hold, _EFFICIENCY, dimensions=_DIMENSIONS,
+          options=(Option("per", "handled", "Per handled call, or per call that was held",
+                          ("handled", "held")),)),
     from_figure("occupancy", "Occupancy",
                 "(talk + hold + after-call) / (the same + available)", "ratio", "band", "leading",
                 "operational", _EFFICIENCY, traps="Too high is bad: 85 to 90 %."),
@@ -131,7 +157,9 @@ ENTRIES = (
           "resolved without another contact within the window / contacts", "ratio", "up",
           "lagging", "value", _fcr, _SATISFACTION, audience="customer", dimensions=_DIMENSIONS,
           options=(Option("window", "P7D", "When another contact is a repeat",
-                          ("P1D", "P3D", "P7D", "P30D")),), convention="Foundever",
+                          ("P1D", "P3D", "P7D", "P30D")),
+                   Option("among", "contacts", "All contacts, or those that are no repeat",
+                          ("contacts", "first_contacts"))), convention="Foundever",
           drives=("csat",), traps="By customer, whatever the topic; provisional until the window "
           "has passed."),
     Entry("csat", "Customer satisfaction", "answers 4 and 5 / all, or the mean", "ratio", "up",

@@ -152,7 +152,9 @@ ENTRIES = (
               kept=state([SUBSCRIPTION], every(_PAYING, had(SUBSCRIPTION, None, before="period")),
                          statistic="sum", field="amount"),
               start=before(state([SUBSCRIPTION], _PAYING, statistic="sum", field="amount"))), _G,
-          audience="customer", drives=("revenue",), traps="New customers are left out."),
+          audience="customer", drives=("revenue",),
+          traps="New customers are left out; one that was won back counts as kept, since its "
+          "subscription had begun before the period."),
     from_figure("grr", "Gross revenue retention", "the same without expansion", "ratio", "up",
                 "lagging", "value", _G, audience="customer", drives=("revenue",)),
     Entry("recurring-revenue", "Recurring revenue", "amounts of running subscriptions", "money",

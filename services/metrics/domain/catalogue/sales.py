@@ -45,6 +45,22 @@ _STATISTIC = Option("statistic", "median", "Median, or the mean, which few long 
                     ("median", "average"))  # fmt: skip
 
 
+def _win_rate(chosen: Chosen) -> Json:
+    if chosen["cohort"] == "closed":
+        return ratio(_WON, _CLOSED)
+    became = {"kind": "conversion", "from": step(OPENED), "as": "count"}
+    return ratio({**became, "to": step(CLOSED, WON)}, {**became, "to": step(CLOSED)})
+
+
+def _coverage(chosen: Chosen) -> Json:
+    target = "target" if chosen["target"] == "full" else "(target - won)"
+    given = {"target": observed("sales-target"), "won": _REVENUE}
+    if chosen["target"] == "full":
+        del given["won"]
+    pipeline = state(OPEN_DEALS, IS_OPEN, statistic="sum", field="amount")
+    return derived(f"pipeline / {target}", pipeline=pipeline, **given)
+
+
 def _cycle(chosen: Chosen) -> Json:
     return {
         "kind": "duration", "from": step(OPENED), "to": step(CLOSED, WON),
@@ -86,9 +102,12 @@ def _new_customers(chosen: Chosen) -> Json:
 
 ENTRIES = (
     Entry("win-rate", "Win rate", "won / (won + lost), closed in the period", "ratio", "up",
-          "lagging", "value", lambda c: ratio(_WON, _CLOSED), _G, drives=("revenue",),
+          "lagging", "value", _win_rate, _G, drives=("revenue",),
           dimensions=("region", "owner", "product"),
-          traps="By closing date; open and disqualified deals do not count."),
+          options=(Option("cohort", "closed", "Deals closed in the period, or opened in it",
+                          ("closed", "created")),),
+          traps="Open and disqualified deals do not count; those opened in a period stay "
+          "provisional."),
     Entry("win-rate-value", "Win rate by value", "sum of won amounts / sum of closed amounts",
           "ratio", "up", "lagging", "value", lambda c: ratio(_REVENUE, total(CLOSED, "amount")), _G,
           drives=("revenue",), dimensions=("region", "owner", "product"),
@@ -128,10 +147,10 @@ ENTRIES = (
           traps="There is an optimum; more is not better."),
     Entry("pipeline-coverage", "Pipeline coverage", "open pipeline / (target - won)", "x", "up",
           "leading", "operational",
-          lambda c: derived("pipeline / (target - won)", target=observed("sales-target"),
-                            won=_REVENUE,
-                            pipeline=state(OPEN_DEALS, IS_OPEN, statistic="sum", field="amount")),
-          _G, drives=("revenue",), traps="Unweighted. The target is fed as the figure "
+          _coverage, _G, drives=("revenue",),
+          options=(Option("target", "remaining", "What is still to be won, or the whole target",
+                          ("remaining", "full")),),
+          traps="Unweighted. The target is fed as the figure "
           "`sales-target` with `metric.observed`."),
     Entry("sales-velocity", "Sales velocity",
           "closed deals x win rate x deal size / cycle days = won amount / cycle days",
