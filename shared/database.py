@@ -24,7 +24,6 @@ from sqlalchemy import (
     TypeDecorator,
     create_engine,
     event,
-    text,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError, OperationalError
@@ -37,6 +36,11 @@ from shared.errors import UNAVAILABLE, Refusal
 LOCK_TIMEOUT_SECONDS = 5
 POOL_SIZE = 10
 POOL_OVERFLOW = 10
+
+_ENTER = (
+    "SELECT set_config('worthwhile.tenant', %s, true),"
+    f" set_config('lock_timeout', '{LOCK_TIMEOUT_SECONDS}s', true)"
+)
 
 Position = BigInteger().with_variant(Integer, "sqlite")
 
@@ -102,13 +106,7 @@ class Database:
 
     def _enter(self, connection: Connection, tenant_id: UUID | None) -> None:
         if self.is_postgresql:
-            connection.execute(
-                text(
-                    "SELECT set_config('worthwhile.tenant', :tenant, true),"
-                    " set_config('lock_timeout', :lock, true)"
-                ),
-                {"tenant": str(tenant_id or ""), "lock": f"{LOCK_TIMEOUT_SECONDS}s"},
-            )
+            connection.exec_driver_sql(_ENTER, (str(tenant_id or ""),))
 
     def close(self) -> None:
         self.engine.dispose()

@@ -13,6 +13,7 @@ from sqlalchemy import (
     Table,
     Text,
     Uuid,
+    text,
 )
 
 from shared.database import Day, Hash, Instant, Position
@@ -86,6 +87,11 @@ retractions = Table(
     Column("starts_at", Instant),
     Column("ends_at", Instant),
     Column("reason", Text, nullable=False),
+    # Each question asks whether a range was retracted since.
+    Index(
+        "retracted_ranges", "tenant_id", "from_position",
+        sqlite_where=text("event_id IS NULL"), postgresql_where=text("event_id IS NULL"),
+    ),
 )  # fmt: skip
 spans = Table(
     "spans", metadata,

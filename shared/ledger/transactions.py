@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Any, Literal, TypeVar
 from uuid import UUID
 
 from sqlalchemy import Connection, select, text
@@ -21,6 +21,7 @@ from shared.ledger.basis import Basis, basis_at, find_basis, head_basis
 from shared.ledger.rows import Outcome, Stamp, insert_events, read_event, seal
 from shared.ledger.tables import events, heads, tenants
 
+_Found = TypeVar("_Found")
 MAX_CLOCK_SKEW = timedelta(seconds=60)
 # Knowledge asked for at a moment can still grow until the clocks of all writers are past it.
 CLOSED_AFTER = MAX_CLOCK_SKEW + timedelta(seconds=10)
@@ -52,6 +53,14 @@ class View:
         self.basis = basis
         self.known_at = known_at
         self.open = open_
+        self._looked_up: dict[str, Any] = {}
+
+    def once(self, name: str, look_up: Callable[[], _Found]) -> _Found:
+        """What stays the same for as long as this view is open, looked up when first asked for."""
+        if name not in self._looked_up:
+            self._looked_up[name] = look_up()
+        found: _Found = self._looked_up[name]
+        return found
 
     @property
     def position(self) -> int:
@@ -87,6 +96,10 @@ class Transaction(View):
         self.correlation_id = correlation
         head, moment = ledger.lock_head(connection, tenant_id)
         super().__init__(connection, tenant_id, head, moment, True)
+
+    def once(self, name: str, look_up: Callable[[], _Found]) -> _Found:
+        """Looked up anew: what this transaction appended may have changed it."""
+        return look_up()
 
     def append(self, new: Sequence[NewEvent]) -> list[Outcome]:
         """Append events in order, as one batch; one outcome for each.

@@ -20,6 +20,7 @@ from services.metrics.replay.cells.delta import changed
 from services.metrics.replay.frame import Frame
 from services.metrics.replay.knowledge import Ground, within
 from services.metrics.replay.reach import looks_ahead
+from services.metrics.replay.rules import rules
 from services.metrics.tables import bases, calendars, metric_versions, restated
 from shared.errors import Refusal
 from shared.ledger import Ledger, View
@@ -143,7 +144,7 @@ def _rules_moved(view: View, since: int) -> bool:
 def _facts_moved(view: View, periods: list[Period], since: int) -> bool:
     """Whether anything that occurred before the end of these periods began or ceased to count."""
     frame = Frame(periods, calendar(view))
-    ground = Ground.of(view.connection, view.tenant_id, view.position)
+    ground = Ground.of(rules(view), view.tenant_id, view.position)
     if any(cut.from_position > since for cut in ground.cut_overs):
         return True
     # What looks ahead changes by events after its period.

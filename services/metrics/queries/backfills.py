@@ -11,6 +11,7 @@ from sqlalchemy import func, select
 
 from services.metrics.domain.sequences import sequence_order
 from services.metrics.replay.knowledge import Ground, Knowledge
+from services.metrics.replay.rules import rules
 from services.metrics.tables import backfills
 from shared.errors import CONFLICT, NOT_FOUND
 from shared.ledger import View
@@ -126,7 +127,7 @@ def superseded_by(view: View, backfill_id: str) -> frozenset[int]:
     by_source: dict[str, list[str]] = defaultdict(list)
     for source, event_id in told:
         by_source[source].append(event_id)
-    ground = Ground.of(view.connection, view.tenant_id, view.position)
+    ground = Ground.of(rules(view), view.tenant_id, view.position)
     conditions = ground.counting(Knowledge.at(view.position), backfill_id)
     hidden: set[int] = set()
     for source, ids in by_source.items():

@@ -15,8 +15,9 @@ from services.metrics.domain.definition import Definition, MetricRef, Node, walk
 from services.metrics.domain.facts import CalendarSet, MetricDefined, SourceDescribed
 from services.metrics.domain.filters import Filter
 from services.metrics.domain.types import CANONICAL, EventType, event_type
+from services.metrics.replay.rules import in_force, rules
 from services.metrics.replay.tree import Named
-from services.metrics.tables import calendars, event_types, metric_versions, sources
+from services.metrics.tables import event_types, sources
 from shared.chain import parse_json
 from shared.errors import NOT_FOUND, problem
 from shared.ids import did_you_mean
@@ -60,68 +61,38 @@ def _definition(body: str) -> tuple[MetricDefined, Definition]:
 
 def metric(view: View, key: str, version: int | None = None) -> Metric:
     """The version in force at the view, else the first ever (`defined_later`), or one by number."""
-    mine = (metric_versions.c.tenant_id == view.tenant_id, metric_versions.c.key == key)
-    query = select(metric_versions).where(*mine)
-    if version is not None:
-        row = view.connection.execute(
-            query.where(metric_versions.c.version == version, ~metric_versions.c.retired).limit(1)
-        ).one_or_none()
-        if row is None:
-            raise NOT_FOUND.refusal(f"The metric {key!r} has no version {version}.")
-        return _metric(row, defined_later=row.from_position > view.position)
-    row = view.connection.execute(query.where(known(metric_versions, view.position))).one_or_none()
-    if row is not None:
-        return _metric(row)
-    row = view.connection.execute(
-        query.order_by(metric_versions.c.from_position).limit(1)
-    ).one_or_none()
-    if row is None:
+    rows = rules(view).metrics.get(key, ())
+    if not rows:
         raise UNKNOWN_METRIC.refusal(
             f"There is no metric {key!r}.{did_you_mean(key, metric_keys(view))}"
         )
-    return _metric(row, defined_later=True)
+    if version is not None:
+        found = next((row for row in rows if row.version == version and not row.retired), None)
+        if found is None:
+            raise NOT_FOUND.refusal(f"The metric {key!r} has no version {version}.")
+        return _metric(found, defined_later=found.from_position > view.position)
+    row = in_force(rows, view.position)
+    return _metric(rows[0], defined_later=True) if row is None else _metric(row)
 
 
 def versions(view: View, key: str) -> list[Metric]:
     """All versions of a metric as known at the view, oldest first."""
-    rows = view.connection.execute(
-        select(metric_versions)
-        .where(
-            metric_versions.c.tenant_id == view.tenant_id,
-            metric_versions.c.key == key,
-            metric_versions.c.from_position <= view.position,
-            ~metric_versions.c.retired,
-        )
-        .order_by(metric_versions.c.version)
-    )
-    return [_metric(row) for row in rows]
+    return [
+        _metric(row)
+        for row in rules(view).metrics.get(key, ())
+        if row.from_position <= view.position and not row.retired
+    ]
 
 
 def metrics(view: View, after: str, limit: int) -> list[Metric]:
     """The metrics in use at the view, by key."""
-    rows = view.connection.execute(
-        select(metric_versions)
-        .where(
-            metric_versions.c.tenant_id == view.tenant_id,
-            metric_versions.c.key > after,
-            ~metric_versions.c.retired,
-            known(metric_versions, view.position),
-        )
-        .order_by(metric_versions.c.key)
-        .limit(limit)
-    )
-    return [_metric(row) for row in rows]
+    found = definitions(view)
+    kept = [found[key] for key in sorted(found) if key > after and not found[key].retired]
+    return kept[:limit]
 
 
 def metric_keys(view: View) -> list[str]:
-    rows = view.connection.execute(
-        select(metric_versions.c.key)
-        .where(
-            metric_versions.c.tenant_id == view.tenant_id, metric_versions.c.to_position.is_(None)
-        )
-        .order_by(metric_versions.c.key)
-    )
-    return list(rows.scalars())
+    return sorted(rules(view).metrics)
 
 
 def sent_fields(view: View, names: frozenset[str]) -> frozenset[str]:
@@ -182,12 +153,8 @@ def references(view: View, definition: Node) -> dict[str, Named]:
 
 def definitions(view: View) -> Mapping[str, Metric]:
     """Every metric as known at the view, by key."""
-    rows = view.connection.execute(
-        select(metric_versions).where(
-            metric_versions.c.tenant_id == view.tenant_id, known(metric_versions, view.position)
-        )
-    )
-    return {row.key: _metric(row) for row in rows}
+    standing = {key: in_force(rows, view.position) for key, rows in rules(view).metrics.items()}
+    return {key: _metric(row) for key, row in standing.items() if row is not None}
 
 
 def types(view: View) -> dict[str, EventType]:
@@ -203,12 +170,8 @@ def types(view: View) -> dict[str, EventType]:
 
 def calendar_set(view: View) -> CalendarSet | None:
     """The calendar as last set, or None while nobody has."""
-    body = view.connection.execute(
-        select(calendars.c.body).where(
-            calendars.c.tenant_id == view.tenant_id, known(calendars, view.position)
-        )
-    ).scalar()
-    return None if body is None else _calendar(body)
+    row = in_force(rules(view).calendars, view.position)
+    return None if row is None else _calendar(row.body)
 
 
 @lru_cache(maxsize=256)

@@ -8,10 +8,11 @@ from datetime import date
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, and_, bindparam, exists, not_, or_, select
+from sqlalchemy import ColumnElement, and_, exists, not_, or_
 
 from services.metrics.replay.frame import Frame
-from services.metrics.tables import backfills, cut_overs, excluded, retractions
+from services.metrics.replay.rules import Rules, holds
+from services.metrics.tables import excluded
 from shared.clock import midnight_utc
 from shared.ledger.projecting import known
 from shared.ledger.tables import events
@@ -70,21 +71,6 @@ class CutOver:
         )
 
 
-# Whether anything but the events themselves decides what counts for a tenant.
-_ANY = select(
-    or_(
-        *(
-            exists().where(table.c.tenant_id == bindparam("tenant"), *which)
-            for table, which in (
-                (backfills, ()),
-                (retractions, (retractions.c.event_id.is_(None),)),
-                (cut_overs, ()),
-            )
-        )
-    )
-)
-
-
 @dataclass(frozen=True, slots=True)
 class Turn:
     """A state of a backfill, from one position until before another."""
@@ -108,39 +94,26 @@ class Ground:
     cut_overs: Sequence[Any]
 
     @classmethod
-    def of(cls, connection: Connection, tenant_id: UUID, position: int) -> Ground:
-        """All backfills and retracted ranges up to a position; most organisations have none."""
-        if not connection.execute(_ANY, {"tenant": tenant_id}).scalar():
-            return cls(tenant_id, (), (), ())
-        turns = connection.execute(
-            select(
-                backfills.c.backfill_id, backfills.c.state, backfills.c.from_position,
-                backfills.c.to_position,
-            ).where(backfills.c.tenant_id == tenant_id, backfills.c.from_position <= position)
-        )  # fmt: skip
-        ranges = connection.execute(
-            select(retractions).where(
-                retractions.c.tenant_id == tenant_id,
-                retractions.c.from_position <= position,
-                retractions.c.event_id.is_(None),
-            )
+    def of(cls, known: Rules, tenant_id: UUID, position: int) -> Ground:
+        """All backfills, retracted ranges and cut-overs up to a position."""
+        turns = [
+            Turn(row.backfill_id, row.state == "closed", row.from_position, row.to_position)
+            for row in known.backfills
+            if row.from_position <= position
+        ]
+        ranges = [row for row in known.ranges if row.from_position <= position]
+        cuts = sorted(
+            (row for row in known.cut_overs if row.from_position <= position),
+            key=lambda row: (row.old_source, row.new_source),
         )
-        states = [Turn(key, state == "closed", begins, ends) for key, state, begins, ends in turns]
-        cuts = connection.execute(
-            select(cut_overs)
-            .where(cut_overs.c.tenant_id == tenant_id, cut_overs.c.from_position <= position)
-            .order_by(cut_overs.c.old_source, cut_overs.c.new_source)
-        )
-        return cls(tenant_id, states, ranges.all(), cuts.all())
+        return cls(tenant_id, turns, ranges, cuts)
 
     def cuts(self, position: int) -> list[CutOver]:
         """The cut-overs in force at a position."""
         return [
             CutOver(row.old_source, row.new_source, row.on_day, tuple(row.event_names.split()))
             for row in self.cut_overs
-            if row.from_position <= position
-            and (row.to_position is None or row.to_position > position)
-            and not row.lifted
+            if holds(row, position) and not row.lifted
         ]
 
     def counting(self, k: Knowledge, shown: str | None = None) -> list[Condition]:

@@ -84,8 +84,12 @@ class Computed:
     reading: Reading
     frame: Frame
     groups: dict[Group, list[Figure]]
-    since: Since
     cells: Cells | None
+
+    @property
+    def since(self) -> Since:
+        """Since when there are data of the metric's types; read once."""
+        return data_since(self.reading, self.question.names())
 
     def days(self) -> list[set[date]]:
         """The days of each period on which events of the metric's types occurred."""
@@ -111,8 +115,7 @@ def compute(reading: Reading, question: Question, cells: Cells | None = None) ->
         found = evaluation.run()
     if not question.group_by and () not in found.groups:
         found.groups[()] = found.empty
-    since = data_since(reading, question.names())
-    return Computed(question, reading, frame, found.groups, since, cells)
+    return Computed(question, reading, frame, found.groups, cells)
 
 
 @dataclass
@@ -177,6 +180,7 @@ class _Evaluation:
                 self.reading, leaf, self.question.dimensions, periods, self.question.group_by,
                 self.group_of, self.question.where,
                 self.exchange if self._adds_money(leaf, unit) else None,
+                self.question.leaves(),
             )  # fmt: skip
             if found is not None:
                 return self._without_money(found, leaf, unit)

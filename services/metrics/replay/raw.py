@@ -22,6 +22,7 @@ from services.metrics.replay.knowledge import (
     within,
 )
 from services.metrics.replay.rates import RATE_EVENT, Rates
+from services.metrics.replay.rules import rules
 from shared.chain import parse_json
 from shared.ledger import View
 from shared.ledger.tables import events
@@ -48,9 +49,9 @@ class Reading:
     shown: str | None = None
     hidden: frozenset[int] = frozenset()
     since: dict[frozenset[str], Any] = field(default_factory=dict)
-    # What the cells of one request share: built series, and the tail of the ledger beyond them.
-    built: dict[bytes, int] | None = None
-    tails: dict[tuple[int, frozenset[str], int, int], Any] = field(default_factory=dict)
+    # What the cells of one request share: chunks, and the tail of the ledger beyond them.
+    chunks: dict[tuple[bytes, int, int], Any] = field(default_factory=dict)
+    tails: dict[tuple[Any, ...], Any] = field(default_factory=dict)
     _kept: list[tuple[frozenset[str], Frame | None, bool, bool, list[Row]]] = field(
         default_factory=list
     )
@@ -66,7 +67,7 @@ class Reading:
         """What decides besides the events which of them count."""
         k = self.knowledge
         position = max(k.backfills, k.retractions, k.cut_over, self.view.position)
-        return Ground.of(self.view.connection, self.view.tenant_id, position)
+        return Ground.of(rules(self.view), self.view.tenant_id, position)
 
     @cached_property
     def cuts(self) -> list[CutOver]:

@@ -162,7 +162,8 @@ class Tree:
                 figures[index].pending = True
         if zero_when_empty(child, self.references):
             for index, period in enumerate(periods):
-                if self.unborn(child, period):
+                nothing = not any(figures[index].n for figures in found.groups.values())
+                if nothing and self.unborn(child, period):
                     for figures in (*found.groups.values(), found.empty):
                         figures[index].value = None
                         figures[index].reason = "before_first_event"

@@ -6,6 +6,7 @@ from bisect import bisect_left
 from datetime import date, timedelta
 from fractions import Fraction
 
+from services.metrics.domain.definition import Derived
 from services.metrics.domain.units import is_money
 from services.metrics.replay.answer import SEMANTICS, Coverage, Proof, Value
 from services.metrics.replay.frame import Figure, Group
@@ -33,7 +34,10 @@ def word(computed: Computed) -> list[Value]:
 
 def reason_of(computed: Computed, index: int, found: Figure) -> str | None:
     """Why a figure has no value, or None where it has one."""
-    question, since = computed.question, computed.since
+    question = computed.question
+    if found.n and not isinstance(question.definition, Derived):
+        return found.reason  # What counts in it began before its end; no need to look it up.
+    since = computed.since
     if since.first_day is None and since.answered_from is not None:
         return "not_yet_recorded"
     begins_later = since.first_day is None or computed.frame.periods[index].end <= since.first_day

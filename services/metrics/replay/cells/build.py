@@ -22,6 +22,7 @@ from services.metrics.replay.cells.series import (
 from services.metrics.replay.frame import Row, view_of
 from services.metrics.replay.knowledge import Condition, Ground
 from services.metrics.replay.lens import text_reader
+from services.metrics.replay.rules import rules_of
 from services.metrics.tables import cells, series
 from shared.clock import to_micros
 from shared.database import Database, insert_once
@@ -74,7 +75,7 @@ def _fold_run(
 ) -> list[tuple[Series, Chunks]]:
     names = sorted({name for one in due for name in one.names})
     which: list[Condition] = [events.c.name.in_(names)]
-    ground = Ground.of(connection, tenant_id, until)
+    ground = Ground.of(rules_of(connection, tenant_id), tenant_id, until)
     begun, ended = changed(connection, ground, due[0].calendar, after, until, which)
     days: dict[int, date] = {}
     return [(one, fold_rows(one, [(1, begun), (-1, ended)], days)) for one in due]

@@ -10,20 +10,17 @@ from datetime import date
 from fractions import Fraction
 from typing import Any
 
-from sqlalchemy import bindparam, select
-
 from services.metrics.domain.definition import Leaf, Simple
 from services.metrics.domain.filters import Filter, compile_filter, related_in
-from services.metrics.replay.cells.build import built_segments, fold_rows
+from services.metrics.replay.cells.build import fold_rows
 from services.metrics.replay.cells.chunk import SCALE, Chunk, Stored, decode
-from services.metrics.replay.cells.delta import changed
+from services.metrics.replay.cells.fetch import chunks_of, tail_of
 from services.metrics.replay.cells.packed import PackedFold
 from services.metrics.replay.cells.series import (
     SEGMENT,
     Series,
     answers,
     asked_fields,
-    nodes_below,
     series_for,
 )
 from services.metrics.replay.cells.wanted import Wanted
@@ -34,22 +31,12 @@ from services.metrics.replay.frame import (
     Frame,
     Group,
     Grouping,
-    Row,
 )
-from services.metrics.replay.knowledge import CutOver, within
+from services.metrics.replay.knowledge import CutOver
 from services.metrics.replay.lens import mean, whole
 from services.metrics.replay.rates import Exchange
 from services.metrics.replay.raw import Reading
-from services.metrics.tables import cells
-from shared.ledger.tables import events
 from shared.periods import Period
-
-_BODIES = select(cells.c.body).where(
-    cells.c.tenant_id == bindparam("tenant"),
-    cells.c.series_id == bindparam("one"),
-    cells.c.node.in_(bindparam("nodes", expanding=True)),
-    cells.c.month.between(bindparam("first"), bindparam("last")),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +48,12 @@ class Cells:
     def figures(
         self, reading: Reading, leaf: Leaf, dimensions: Sequence[str], periods: Sequence[Period],
         group_by: Sequence[str], group_of: Grouping, where: Filter | None,
-        exchange: Exchange | None,
+        exchange: Exchange | None, leaves: Sequence[Leaf] = (),
     ) -> Figures | None:  # fmt: skip
-        """The figures of a leaf, or None where they have to come from its events."""
+        """The figures of a leaf, or None where they have to come from its events.
+
+        `leaves` are all those of the question; what they need is read together.
+        """
         one = series_for(leaf, dimensions, reading.calendar)
         if one is None or not _uniform(reading) or related_in(where):
             return None
@@ -72,7 +62,9 @@ class Cells:
         if exchange is not None and one.form != "sums":
             return None
         frame = Frame(list(periods), reading.calendar)
-        chunks = self._chunks(reading, one, frame)
+        others = [series_for(leaf, dimensions, reading.calendar) for leaf in leaves]
+        siblings = [found for found in others if found is not None and found != one]
+        chunks = self._chunks(reading, one, siblings, frame)
         if chunks is None or any(chunk.wide for chunk in chunks):
             return None
         wanted = Wanted(one, frame, group_of, compile_filter(where), reading.cuts, exchange)
@@ -88,7 +80,7 @@ class Cells:
         one = series_for(presence(names), (), reading.calendar)
         if one is None or not _uniform(reading) or _mixed(reading.cuts, one):
             return None
-        chunks = self._chunks(reading, one, frame)
+        chunks = self._chunks(reading, one, (), frame)
         if chunks is None:
             return None
         everything = compile_filter(None)
@@ -98,43 +90,16 @@ class Cells:
             counts[index][day] += count
         return [{day for day, count in told.items() if count} for told in counts]
 
-    def _chunks(self, reading: Reading, one: Series, frame: Frame) -> list[Stored] | None:
+    def _chunks(
+        self, reading: Reading, one: Series, siblings: Sequence[Series], frame: Frame
+    ) -> list[Stored] | None:
         """All chunks of a series that a frame touches; None where none is built yet."""
-        view, position = reading.view, reading.knowledge.late
-        if reading.built is None:
-            reading.built = built_segments(view.connection, view.tenant_id)
-        segments = min(reading.built.get(one.id, 0), position // self.segment)
+        segments, found = chunks_of(reading, one, siblings, frame, self.segment)
         if not segments:
             return None
-        first, last = min(frame.start_days), max(p.end for p in frame.periods)
-        rows = view.connection.execute(
-            _BODIES,
-            {
-                "tenant": view.tenant_id, "one": one.id, "nodes": nodes_below(segments),
-                "first": _month(first), "last": _month(last),
-            },
-        ).scalars()  # fmt: skip
-        found = [decode(body) for body in rows]
-        begun, ended = self._tail(reading, one, frame, segments * self.segment)
+        begun, ended = tail_of(reading, one, siblings, frame, segments * self.segment)
         rest = fold_rows(one, [(1, begun), (-1, ended)])
         return [*found, *(_stored(chunk) for chunk in rest.values())]
-
-    def _tail(
-        self, reading: Reading, one: Series, frame: Frame, after: int
-    ) -> tuple[list[Row], list[Row]]:
-        """What changed in a frame beyond the whole segments; leaves of one question share it."""
-        bounds = (min(frame.start_days), max(p.end for p in frame.periods))
-        place = (after, *(day.toordinal() for day in bounds))
-        for (kept, names, *days), rows in reading.tails.items():
-            if (kept, *days) == place and one.names <= names:
-                return rows  # type: ignore[no-any-return]
-        which = [events.c.name.in_(sorted(one.names)), *within(frame, from_start=True, to_end=True)]
-        rows = changed(
-            reading.view.connection, reading.ground, reading.calendar, after,
-            reading.knowledge.late, which,
-        )  # fmt: skip
-        reading.tails[place[0], one.names, place[1], place[2]] = rows
-        return rows
 
 
 def _stored(chunk: Chunk) -> Stored:
@@ -166,10 +131,6 @@ def _uniform(reading: Reading) -> bool:
 def _mixed(cuts: Sequence[CutOver], one: Series) -> bool:
     """Whether a cut-over is about some types of the series and not about others."""
     return any(cut.events and 0 < len(one.names & set(cut.events)) < len(one.names) for cut in cuts)
-
-
-def _month(day: date) -> int:
-    return day.year * 12 + day.month - 1
 
 
 class _SumFold:
