@@ -12,54 +12,36 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from fastapi import APIRouter, Depends, Request
-
 from benchmarks.machine import describe, postgresql_options, row, timed
 from benchmarks.made import cloudevents, new_events
 from benchmarks.peers import copy_rows, executemany_rows, insert_rows, raw_rows
 from benchmarks.replaying import bench_replay
-from services.metrics.app import SERVICE, create_app
-from services.metrics.domain.cloudevents import read_cloudevent
-from services.metrics.domain.types import CANONICAL
+from benchmarks.serving import Serving
+from services.metrics.app import SERVICE
 from services.metrics.settings import MetricsSettings
 from shared.database import sqlite_path
 from shared.telemetry import set_up_logging
-from shared.web.routes import strict_json
-from shared.web.runtime import Caller, writes
-from tests.support.house import Databases, House, Key, Running, Urls
+from tests.support.house import Databases, House, Key, Urls
 from tests.support.postgresql import PostgreSQL
 
-BATCH, BATCHES = 1_000, 20
+BATCH, BATCHES = 1_000, 40
 REPLAY_EVENTS = int(os.environ.get("BENCH_EVENTS", "1000000"))
 CLIENTS = 64
 PUSHERS = 3
 
 
 def open_metrics(urls: Urls) -> tuple[House, Key]:
-    """The metrics service over real HTTP, with a route that does nothing beside it."""
+    """The metrics service over real HTTP in a process of its own, and its database here."""
     settings = MetricsSettings(database_url=urls.service, migration_database_url=urls.owner)
     SERVICE.migrate(settings)
     database, ledger = SERVICE.open(settings)
-    app = create_app(settings, database, ledger)
-    app.include_router(_no_op())
-    house = House(database, {"metrics": ledger}, {"metrics": Running(app)})
+    house = House(database, {"metrics": ledger}, {"metrics": Serving(urls)})
     return house, house.key()
 
 
-def _no_op() -> APIRouter:
-    router = APIRouter(prefix="/v1")
-    caller = Depends(writes("events:write"))
-
-    @router.post("/no-op")
-    async def no_op(request: Request, who: Caller = caller) -> dict[str, str]:
-        read_cloudevent(strict_json(await request.body()), CANONICAL, who.runtime.clock.now())
-        return {"status": "accepted"}
-
-    return router
-
-
-def bench_ingest(kind: str, house: House, key: Key, urls: Urls) -> None:
+def bench_ingest(kind: str, house: House, urls: Urls, filled: int) -> None:
     """Batches over HTTP to durable and deduplicated, against the same rows by hand."""
+    key = house.key()
     bodies = [json.dumps(cloudevents(BATCH, 100 + n)).encode() for n in range(BATCHES)]
     headers = {"content-type": "application/cloudevents-batch+json"}
 
@@ -72,11 +54,12 @@ def bench_ingest(kind: str, house: House, key: Key, urls: Urls) -> None:
         with ThreadPoolExecutor(PUSHERS) as pool:
             list(pool.map(push_one, bodies))
 
+    push_one(json.dumps(cloudevents(BATCH, 99)).encode())
     ours = BATCH * BATCHES / timed(push)
-    _compare_ingest(kind, ours, urls)
+    _compare_ingest(f"{kind}, {filled:,} events before", ours, urls)
 
 
-def _compare_ingest(kind: str, ours: float, urls: Urls) -> None:
+def _compare_ingest(title: str, ours: float, urls: Urls) -> None:
     """The same rows by hand: executemany on SQLite; COPY by the owner and INSERT on PostgreSQL."""
     path, count = sqlite_path(urls.service), BATCH * BATCHES
 
@@ -86,16 +69,16 @@ def _compare_ingest(kind: str, ours: float, urls: Urls) -> None:
     if path is not None:
         rows = ready_made(uuid4().hex)
         peer = count / timed(lambda: executemany_rows(path, rows))
-        name = f"{kind}: batch ingest, events/s | executemany"
+        name = f"{title}: batch ingest/s | executemany"
         row(name, f"{ours:,.0f}", f"{peer:,.0f}", ours / peer, "0.5")
         return
-    for title, work, url, reach in (
+    for peer_name, work, url, reach in (
         ("COPY by the owner", copy_rows, urls.owner, "0.5"),
         ("the INSERT by hand", insert_rows, urls.service, "0.8"),
     ):
         rows = ready_made(uuid4())
         peer = count / timed(lambda work=work, url=url, rows=rows: work(url, rows))  # type: ignore[misc]
-        name = f"{kind}: batch ingest, events/s | {title}"
+        name = f"{title}: batch ingest/s | {peer_name}"
         row(name, f"{ours:,.0f}", f"{peer:,.0f}", ours / peer, reach)
 
 
@@ -126,9 +109,10 @@ def bench(databases: Databases) -> None:
     urls = databases.make()
     house, key = open_metrics(urls)
     try:
-        bench_ingest(databases.kind, house, key, urls)
+        bench_ingest(databases.kind, house, urls, 0)
         bench_single(databases.kind, house, key)
         bench_replay(databases.kind, house, urls, REPLAY_EVENTS)
+        bench_ingest(databases.kind, house, urls, REPLAY_EVENTS)
     finally:
         house.close()
         house.running["metrics"].stop()

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any, TypeVar
 
+from msgspec import Struct
 from pydantic import BaseModel, ConfigDict
 
 Json = dict[str, Any]
@@ -19,8 +19,7 @@ class Payload(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewEvent:
+class NewEvent(Struct, frozen=True, kw_only=True):
     """A fact about to be appended.
 
     `source`, `event_id` and `sequence` identify it for ever within its tenant. `data` is canonical
@@ -42,7 +41,7 @@ class NewEvent:
     backfill: str | None = None
     actor: str = ""
     correlation_id: str = ""
-    personal: Mapping[str, str] = field(default_factory=dict)
+    personal: Mapping[str, str] = {}
 
     @property
     def identity(self) -> tuple[str, str, str]:
@@ -54,8 +53,7 @@ class NewEvent:
         return (self.name, self.subject, self.occurred_at, self.occurred_on, self.data)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Event(NewEvent):
+class Event(NewEvent, frozen=True, kw_only=True):
     """A fact of the ledger: a new event with its place in the order and its recording time."""
 
     position: int

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import datetime
 from itertools import repeat
 from typing import Any, Literal
 from uuid import UUID
 
+from msgspec import Struct
 from sqlalchemy import Connection, RowMapping, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
@@ -21,6 +22,7 @@ from shared.ledger.basis import Basis
 from shared.ledger.tables import batches, events, heads, personal
 
 _COLUMNS = tuple(column.name for column in events.columns)
+_STORED_FIELDS = tuple(name for name in Event.__struct_fields__ if name != "personal")
 _NUMBERS = ("revision", "schema_number", "occurred_at")
 LOOKUP_CHUNK = 500
 _SALT_BYTES = 16
@@ -36,8 +38,7 @@ class Stamp:
     correlation_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(Struct, frozen=True):
     """What became of one event of a batch; `position` is where its identity stands."""
 
     status: Literal["accepted", "duplicate", "conflict"]
@@ -54,7 +55,7 @@ class _Known:
 
 def read_event(row: RowMapping) -> Event:
     """An event from its row (personal fields stay beside it)."""
-    return Event(**{f.name: row[f.name] for f in fields(Event) if f.name != "personal"})
+    return Event(**{name: row[name] for name in _STORED_FIELDS})
 
 
 def insert_events(
@@ -71,7 +72,10 @@ def insert_events(
         known = _look_up(connection, tenant_id, list(firsts))
         fresh, salts = _recorded([e for key, e in firsts.items() if key not in known], stamp)
         _insert(connection, tenant_id, fresh)
-    _insert_personal(connection, tenant_id, fresh, salts)
+    if salts:
+        _insert_personal(connection, tenant_id, fresh, salts)
+    if len(fresh) == len(new):
+        return [Outcome("accepted", e.position, e) for e in fresh]
     positions = {e.identity: e for e in fresh}
     return [_outcome(e, firsts, positions, known) for e in new]
 
@@ -81,7 +85,7 @@ def _first_of_each_identity(
 ) -> dict[tuple[str, str, str], NewEvent]:
     firsts: dict[tuple[str, str, str], NewEvent] = {}
     for event in new:
-        firsts.setdefault(event.identity, event)
+        firsts.setdefault((event.source, event.event_id, event.sequence), event)
     return firsts
 
 

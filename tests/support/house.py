@@ -5,11 +5,11 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID, uuid4
 
 import httpx
@@ -78,13 +78,22 @@ class Running:
         self._thread.join(timeout=30)
 
 
+class Answering(Protocol):
+    """A service that answers, in this process or in another."""
+
+    port: int
+    url: str
+
+    def stop(self) -> None: ...
+
+
 @dataclass
 class House:
     """The three services and their parts."""
 
     metrics_database: Database
     ledgers: dict[str, Ledger]
-    running: dict[str, Running] = field(default_factory=dict)
+    running: Mapping[str, Answering] = field(default_factory=dict)
     clients: dict[str, httpx.Client] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

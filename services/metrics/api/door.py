@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import msgspec
 from fastapi import Request, Response
 from fastapi.concurrency import run_in_threadpool
+from msgspec import Struct, to_builtins
 from pydantic import Field
 from starlette.types import Receive, Scope, Send
 
@@ -17,6 +18,7 @@ from services.metrics.commands.deliveries import keep_in_quarantine
 from services.metrics.commands.history import demand_open
 from services.metrics.commands.intake import Intake
 from services.metrics.domain.cloudevents import Rejected, read_cloudevent
+from services.metrics.domain.plain import read_plain_batch
 from services.metrics.domain.types import EventType
 from services.metrics.queries.backfills import without_effect
 from services.metrics.queries.kept_types import KeptTypes
@@ -25,7 +27,7 @@ from shared.errors import CONFLICT, INVALID, Fault, Refusal
 from shared.events import NewEvent
 from shared.group_commit import GroupCommit, RefusedWhole
 from shared.ledger import Outcome
-from shared.web.routes import unstorable
+from shared.web.routes import strict_json, unstorable
 from shared.web.runtime import Caller, Runtime
 from shared.web.wire import ProblemError, Wire
 
@@ -62,6 +64,23 @@ def kept_types(runtime: Runtime) -> KeptTypes:
 
 
 @dataclass(frozen=True, slots=True)
+class Offer:
+    """What a sender offers: the events as they were read, and all items as they came."""
+
+    read: Sequence[NewEvent | Rejected]
+    as_sent: Callable[[], Sequence[Any]]
+
+
+class Told(Struct):
+    """What is told of one event; `Result` documents it."""
+
+    id: str | None
+    status: str
+    position: int | None
+    errors: Sequence[Fault] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Door:
     """Where a sender's events come in: who sends, which types are known, into which backfill."""
 
@@ -74,13 +93,20 @@ class Door:
         kinds = kept_types(self.caller.runtime).of(self.caller.tenant_id)
         return Door(self.caller, kinds, self.backfill)
 
-    def read(self, item: Any) -> NewEvent | Rejected:
-        """One item as an event, or what is wrong with it."""
-        event = read_cloudevent(item, self.kinds, self.caller.runtime.clock.now())
-        if isinstance(event, NewEvent):
-            object.__setattr__(event, "actor", self.caller.principal.actor)
-            object.__setattr__(event, "backfill", self.backfill)
-        return event
+    def read(self, items: Sequence[Any]) -> Offer:
+        """Items as events, or what is wrong with them."""
+        now, actor = self.caller.runtime.clock.now(), self.caller.principal.actor
+        read = [
+            read_cloudevent(item, self.kinds, now, actor=actor, backfill=self.backfill)
+            for item in items
+        ]
+        return Offer(read, lambda: items)
+
+    def read_batch(self, body: bytes) -> Offer | None:
+        """A whole batch at once, or None where some event of it wants a closer look."""
+        now, actor = self.caller.runtime.clock.now(), self.caller.principal.actor
+        read = read_plain_batch(body, self.kinds, now, actor=actor, backfill=self.backfill)
+        return None if read is None else Offer(read, lambda: strict_json(body))
 
 
 def open_door(caller: Caller, backfill: str | None) -> Door:
@@ -91,10 +117,9 @@ def open_door(caller: Caller, backfill: str | None) -> Door:
     return Door(caller, {}, backfill).renewed()
 
 
-async def append(door: Door, items: Sequence[Any], *, atomic: bool = False) -> list[Result]:
+async def append(door: Door, offer: Offer, *, atomic: bool = False) -> list[Told]:
     """Store what is good and say of each item what became of it; with `atomic` all or nothing."""
-    caller = door.caller
-    read = [door.read(item) for item in items]
+    caller, read = door.caller, offer.read
     good = [event for event in read if isinstance(event, NewEvent)]
     if atomic and len(good) < len(read):
         raise _atomic_refusal(INVALID.refusal("An event is invalid; nothing was stored."), read)
@@ -113,36 +138,34 @@ async def append(door: Door, items: Sequence[Any], *, atomic: bool = False) -> l
     idle = await run_in_threadpool(_idle, caller, again) if again else {}
     remaining = iter(outcomes)
     results = [
-        _rejected(item, event)
-        if isinstance(event, Rejected)
-        else _outcome(event, next(remaining), idle)
-        for item, event in zip(items, read, strict=True)
+        _outcome(event, next(remaining), idle)
+        if isinstance(event, NewEvent)
+        else _rejected(offer, index, event)
+        for index, event in enumerate(read)
     ]
-    kept = [
-        (i, r)
-        for i, r in zip(items, results, strict=True)
-        if r.status in ("conflict", "quarantined")
-    ]
+    kept = [n for n, r in enumerate(results) if r.status in ("conflict", "quarantined")]
     if kept:
-        await run_in_threadpool(_quarantine, caller, kept)
-    await _count(door, items, results)
+        items = offer.as_sent()
+        await run_in_threadpool(_quarantine, caller, [(items[n], results[n]) for n in kept])
+    await _count(door, offer, results)
     return results
 
 
-async def _count(door: Door, items: Sequence[Any], results: Sequence[Result]) -> None:
+async def _count(door: Door, offer: Offer, results: Sequence[Told]) -> None:
     intake = door.caller.runtime.parts["intake"]
     assert isinstance(intake, Intake)
     told: Counter[tuple[str, str]] = Counter(
-        (_type_of(item, door.kinds), result.status)
-        for item, result in zip(items, results, strict=True)
+        (event.name if isinstance(event, NewEvent) else _type_of(offer, index, door), result.status)
+        for index, (event, result) in enumerate(zip(offer.read, results, strict=True))
     )
     if intake.count(door.caller.tenant_id, told):
         await run_in_threadpool(intake.flush)
 
 
-def _type_of(item: Any, kinds: Mapping[str, EventType]) -> str:
+def _type_of(offer: Offer, index: int, door: Door) -> str:
+    item = offer.as_sent()[index]
     name = item.get("type") if isinstance(item, dict) else None
-    return name if isinstance(name, str) and name in kinds else "(unknown)"
+    return name if isinstance(name, str) and name in door.kinds else "(unknown)"
 
 
 def _atomic_refusal(refusal: Refusal, read: Sequence[NewEvent | Rejected]) -> Refusal:
@@ -155,23 +178,18 @@ def _atomic_refusal(refusal: Refusal, read: Sequence[NewEvent | Rejected]) -> Re
     return refusal
 
 
-def _quarantine(caller: Caller, kept: Sequence[tuple[Any, Result]]) -> None:
+def _quarantine(caller: Caller, kept: Sequence[tuple[Any, Told]]) -> None:
     with caller.transaction() as transaction:
         for item, result in kept:
-            faults = [Fault(e.pointer, e.detail, e.code) for e in result.errors]
             source = str(item.get("source", "")) if isinstance(item, dict) else ""
-            keep_in_quarantine(transaction, source, result.status, item, faults)
+            keep_in_quarantine(transaction, source, result.status, item, list(result.errors))
 
 
-def _rejected(item: Any, rejected: Rejected) -> Result:
+def _rejected(offer: Offer, index: int, rejected: Rejected) -> Told:
+    item = offer.as_sent()[index]
     identity = item.get("id") if isinstance(item, dict) else None
-    return Result(
-        id=identity if isinstance(identity, str) else None,
-        status=rejected.status,
-        position=None,
-        errors=[
-            ProblemError(pointer=f.pointer, detail=f.detail, code=f.code) for f in rejected.faults
-        ],
+    return Told(
+        identity if isinstance(identity, str) else None, rejected.status, None, rejected.faults
     )
 
 
@@ -180,27 +198,21 @@ def _idle(caller: Caller, positions: Sequence[int]) -> dict[int, str]:
         return without_effect(view, positions)
 
 
-def _outcome(event: NewEvent, outcome: Outcome, idle: Mapping[int, str]) -> Result:
-    errors = []
-    if outcome.status == "accepted":
-        return Result.model_construct(
-            id=event.event_id, status="accepted", position=outcome.position, errors=[]
-        )
+def _outcome(event: NewEvent, outcome: Outcome, idle: Mapping[int, str]) -> Told:
+    told = Told(event.event_id, outcome.status, outcome.position)
     if outcome.status == "conflict":
         detail = (
             f"The event {event.event_id!r} of {event.source!r} is known with other content; "
             "send a restatement with a higher sequence."
         )
-        errors.append(ProblemError(pointer="/id", detail=detail, code="conflict"))
+        told.errors = (Fault("/id", detail, "conflict"),)
     elif outcome.position in idle:
         detail = (
             f"It stands in the backfill {idle[outcome.position]}, which was dropped or reverted, "
             "and does not count; send it with a higher sequence to let it count."
         )
-        errors.append(ProblemError(pointer="/id", detail=detail, code="without_effect"))
-    return Result(
-        id=event.event_id, status=outcome.status, position=outcome.position, errors=errors
-    )
+        told.errors = (Fault("/id", detail, "without_effect"),)
+    return told
 
 
 async def stream(request: Request, door: Door) -> AsyncIterator[bytes]:
@@ -274,14 +286,18 @@ async def _commit_lines(
     if not waiting:
         return
     parsed = [(n, item) for n, item in waiting if not isinstance(item, Rejected)]
-    broken = [(n, _rejected(None, item)) for n, item in waiting if isinstance(item, Rejected)]
+    broken = [
+        (n, Told(None, item.status, None, item.faults))
+        for n, item in waiting
+        if isinstance(item, Rejected)
+    ]
     door = await run_in_threadpool(door.renewed)
-    results = await append(door, [item for _, item in parsed])
+    results = await append(door, door.read([item for _, item in parsed]))
     told = [*zip((n for n, _ in parsed), results, strict=True), *broken]
     for number, result in sorted(told, key=lambda pair: pair[0]):
         counts[result.status] = counts.get(result.status, 0) + 1
         if result.status != "accepted":
-            yield msgspec.json.encode({"line": number, **result.model_dump()}) + b"\n"
+            yield msgspec.json.encode({"line": number, **to_builtins(result)}) + b"\n"
     positions = [r.position for r in results if r.position is not None]
     stored = sum(r.status == "accepted" for r in results)
     yield (

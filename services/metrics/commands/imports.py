@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
+from msgspec.structs import replace as replace_fields
 from sqlalchemy import insert, select
 
 from services.metrics.domain.cloudevents import Rejected, read_cloudevent
@@ -199,7 +200,7 @@ class _Check:
 
     def _fact(self, number: int, event: NewEvent) -> None:
         # Where a row has no version of its own, the export's moment is its version.
-        event = replace(event, sequence=event.sequence or self._exported_at)
+        event = replace_fields(event, sequence=event.sequence or self._exported_at)
         first, before = self.said.setdefault(event.event_id, (number, event))
         if before.content != event.content or before.personal != event.personal:
             detail = f"Row {number} says {event.event_id!r} otherwise than row {first}."
@@ -320,5 +321,5 @@ def _standing(transaction: Transaction, source: str, ids: Sequence[str]) -> dict
         )
         for event in standing:
             values: dict[str, Any] = dict(beside.get(event.position, {}))
-            found[event.event_id] = replace(event, personal=values)
+            found[event.event_id] = replace_fields(event, personal=values)
     return found

@@ -1,0 +1,80 @@
+"""The metrics service in a process of its own, with a route that does nothing beside it."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+
+import httpx
+import uvicorn
+from fastapi import APIRouter, Depends, FastAPI, Request
+
+from services.metrics.app import SERVICE, create_app
+from services.metrics.domain.cloudevents import read_cloudevent
+from services.metrics.domain.types import CANONICAL
+from services.metrics.settings import MetricsSettings
+from shared.telemetry import set_up_logging
+from shared.web.routes import strict_json
+from shared.web.runtime import Caller, writes
+from tests.support.house import Urls
+
+START_SECONDS = 30
+
+
+class Serving:
+    """The process, for as long as it is measured."""
+
+    def __init__(self, urls: Urls) -> None:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port: int = free.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        environment = {
+            **os.environ, "METRICS_DATABASE_URL": urls.service,
+            "METRICS_MIGRATION_DATABASE_URL": urls.owner, "METRICS_PORT": str(self.port),
+        }  # fmt: skip
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "benchmarks.serving"], env=environment
+        )
+        deadline = time.monotonic() + START_SECONDS
+        while not self._ready():
+            assert time.monotonic() < deadline, "the service starts in time"
+            time.sleep(0.05)
+
+    def _ready(self) -> bool:
+        try:
+            return httpx.get(f"{self.url}/readyz").status_code == 200
+        except httpx.TransportError:
+            return False
+
+    def stop(self) -> None:
+        self._process.terminate()
+        self._process.wait(timeout=30)
+
+
+def _no_op() -> APIRouter:
+    router = APIRouter(prefix="/v1")
+    caller = Depends(writes("events:write"))
+
+    @router.post("/no-op")
+    async def no_op(request: Request, who: Caller = caller) -> dict[str, str]:
+        read_cloudevent(strict_json(await request.body()), CANONICAL, who.runtime.clock.now())
+        return {"status": "accepted"}
+
+    return router
+
+
+def app() -> FastAPI:
+    settings = MetricsSettings()
+    made = create_app(settings, *SERVICE.open(settings))
+    made.include_router(_no_op())
+    return made
+
+
+if __name__ == "__main__":
+    set_up_logging("bench", "warning")
+    port = int(os.environ["METRICS_PORT"])
+    uvicorn.Server(uvicorn.Config(app(), port=port, log_config=None, access_log=False)).run()
