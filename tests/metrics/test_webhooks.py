@@ -122,17 +122,19 @@ def test_a_deals_story_becomes_opportunity_facts(key: Key) -> None:
     path = source(key, "hubspot", [SECRET], mapping=STAGES, public_url=URL)
     assert hubspot(key, path, STORY).status_code == 200
     found = [(e["type"].rpartition(".")[2], e["data"]) for e in translated(key, 1)]
+    worth = {"amount": 100, "currency": "EUR"}
     assert found == [
         ("opened", {"stage": "appointmentscheduled", "amount": 100, "currency": "EUR"}),
         ("changed", {"amount": 100, "currency": "EUR"}),
-        ("stage_changed", {"stage": "appointmentscheduled"}),
-        ("stage_changed", {"stage": "contractsent", "from_stage": "appointmentscheduled"}),
+        ("stage_changed", {"stage": "appointmentscheduled", **worth}),
+        ("stage_changed", {"stage": "contractsent", "from_stage": "appointmentscheduled", **worth}),
         ("changed", {"amount": 120.5}),
         ("closed", {"outcome": "won", "stage": "closedwon", "amount": 120.5, "currency": "EUR"}),
-        ("stage_changed", {"stage": "contractsent", "from_stage": "closedwon"}),
+        ("stage_changed", {"stage": "contractsent", "from_stage": "closedwon", **worth,
+                           "amount": 120.5}),
         ("reopened", {"stage": "contractsent"}),
         ("closed", {"outcome": "lost", "stage": "closedlost", "amount": 120.5, "currency": "EUR"}),
-    ]
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -296,9 +298,11 @@ def _fits(event: dict[str, Any], fact: dict[str, Any]) -> bool:
 def test_the_published_signatures_verify_for_their_own_time(data_folder: Path) -> None:
     from datetime import timedelta
 
+    from services.metrics.domain.mapping import Mapping
     from services.metrics.sources import hubspot as vendor
     from services.metrics.sources import standard_webhooks
     from services.metrics.sources.delivery import Delivery, NotAuthentic
+    from services.metrics.sources.opportunities import CrmMapping
     from shared.clock import EPOCH
 
     for name, module in (("hubspot", vendor), ("standard-webhooks", standard_webhooks)):
@@ -310,12 +314,15 @@ def test_the_published_signatures_verify_for_their_own_time(data_folder: Path) -
             moment = EPOCH + timedelta(milliseconds=int(stamp))
             delivery = Delivery(signing.get("signed_url", ""), headers, body, moment)
             secrets = signing.get("secrets") or [signing["secret"]]
-            module.authenticate(delivery, secrets)
+            mapping: Any = CrmMapping() if module is vendor else Mapping()
+            module.authenticate(delivery, secrets, mapping)
             with pytest.raises(NotAuthentic):
                 module.authenticate(
-                    Delivery(delivery.url, headers, body, moment + timedelta(minutes=6)), secrets
-                )
+                    Delivery(delivery.url, headers, body, moment + timedelta(minutes=6)),
+                    secrets, mapping,
+                )  # fmt: skip
             for version in ("v1", "v2"):
                 if headers.get("x-hubspot-signature-version") == version:
                     older = {k: v for k, v in headers.items() if "v3" not in k}
-                    vendor.authenticate(Delivery(delivery.url, older, body, moment), secrets)
+                    older_one = Delivery(delivery.url, older, body, moment)
+                    vendor.authenticate(older_one, secrets, mapping)

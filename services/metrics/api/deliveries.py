@@ -10,7 +10,7 @@ from pydantic import Field
 from sqlalchemy import select, update
 
 from services.metrics.commands.credentials import Vault
-from services.metrics.commands.deliveries import receive, translate_one
+from services.metrics.commands.deliveries import receive, takes_cloudevents, translate_one
 from services.metrics.tables import deliveries, quarantine
 from shared.chain import parse_json
 from shared.errors import CONFLICT, NOT_FOUND
@@ -45,7 +45,9 @@ class SourceDismissal(Wire):
 class Accepted(Wire):
     """A delivery that is stored."""
 
-    delivery_id: str = Field(description="Id under which it can be inspected")
+    delivery_id: str | None = Field(
+        description="Id under which it can be inspected; null for a test, of which nothing is kept"
+    )
 
 
 class Quarantined(Wire):
@@ -59,7 +61,11 @@ class Quarantined(Wire):
     item: Any = Field(description="What was sent")
 
 
-@router.post("/webhooks/{token}", response_model=Accepted, openapi_extra={"x-open": True})
+@router.post(
+    "/webhooks/{token}",
+    response_model=Accepted,
+    openapi_extra={"x-open": True, "x-any-query": True},
+)
 async def receive_webhook(token: str, request: Request) -> Response:
     """Take a vendor's delivery.
 
@@ -71,15 +77,36 @@ async def receive_webhook(token: str, request: Request) -> Response:
     vault = runtime.parts["vault"]
     assert isinstance(vault, Vault)
     headers = {name.lower(): value for name, value in request.headers.items()}
-    delivery_id = await run_in_threadpool(
+    received = await run_in_threadpool(
         receive, runtime.ledger, vault, token, headers, body, str(request.url)
     )
     wake = runtime.parts.get("wake_translator")
     if callable(wake):
         wake()
-    return Response(
-        Accepted(delivery_id=delivery_id).model_dump_json(), 200, media_type="application/json"
-    )
+    if received.answer is not None:
+        content, media_type = received.answer
+        return Response(content, 200, media_type=media_type)
+    accepted = Accepted(delivery_id=received.delivery_id)
+    return Response(accepted.model_dump_json(), 200, media_type="application/json")
+
+
+@router.options(
+    "/webhooks/{token}",
+    response_model=None,
+    openapi_extra={"x-open": True, "x-any-query": True},
+)
+def agree_to_deliveries(token: str, request: Request) -> Response:
+    """Agree to be sent CloudEvents: the handshake by which a sender asks before it sends.
+
+    Consent is the headers of the answer, whatever its status: the asking origin is allowed at the
+    address of a source of kind `cloudevents`, and nowhere else.
+    """
+    origin = request.headers.get("webhook-request-origin", "")
+    headers = {"Allow": "POST, OPTIONS"}
+    if origin and takes_cloudevents(runtime_of(request).ledger, token):
+        headers["WebHook-Allowed-Origin"] = origin[:300]
+        headers["WebHook-Allowed-Rate"] = "*"
+    return Response(status_code=200, headers=headers)
 
 
 @router.get("/deliveries")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from fastapi import Depends, Response
 from pydantic import Field, ValidationError
@@ -12,7 +12,7 @@ from services.metrics.commands.definitions import describe_source
 from services.metrics.domain.facts import SourceDescribed
 from services.metrics.domain.mapping import Mapping
 from services.metrics.queries import definitions as queries
-from services.metrics.sources.opportunities import CrmMapping
+from services.metrics.sources.vendors import VENDORS
 from shared.closed import faults_of
 from shared.errors import CONFLICT, INVALID, Fault
 from shared.ledger import Transaction
@@ -22,7 +22,12 @@ from shared.web.runtime import Answer, Caller, Reader, reads, writes
 from shared.web.wire import Change, Key, Known, Prose, Reason, Wire
 
 router = make_router("sources")
-SourceKind = Literal["hubspot", "standard-webhooks", "files"]
+SourceKind = Literal[
+    "hubspot", "salesforce-outbound", "salesforce-events", "dataverse", "pipedrive", "bitrix24",
+    "kommo", "superoffice", "zendesk", "amazon-connect", "genesys", "twilio", "standard-webhooks",
+    "cloudevents", "files",
+]  # fmt: skip
+assert {*get_args(SourceKind)} == {*VENDORS, "files"}, "every vendor can be connected"
 Secret = Annotated[str, Field(min_length=8, max_length=500)]
 
 
@@ -83,7 +88,7 @@ class SourceAnswer(Known):
 
 
 def _mapping(kind: str, mapping: dict[str, Any]) -> dict[str, Any]:
-    shape = CrmMapping if kind == "hubspot" else Mapping
+    shape = VENDORS[kind].mapping if kind in VENDORS else Mapping
     try:
         read = shape.model_validate(mapping)
     except ValidationError as error:
@@ -120,7 +125,7 @@ def create_source(
     def work(transaction: Transaction) -> Answer:
         if transaction.stream(f"source/{body.key}"):
             raise CONFLICT.refusal(f"There is a source {body.key!r} already.")
-        if body.kind != "files" and not body.secrets:
+        if body.kind in VENDORS and VENDORS[body.kind].signed and not body.secrets:
             fault = Fault("/secrets", "The secret that the vendor signs with is needed.", "missing")
             raise INVALID.refusal(fault.detail, [fault])
         payload = SourceDescribed(
@@ -135,7 +140,8 @@ def create_source(
         token = None
         if body.kind != "files":
             connection, tenant_id = transaction.connection, transaction.tenant_id
-            _vault(caller).store(connection, tenant_id, body.key, body.secrets)
+            if body.secrets:
+                _vault(caller).store(connection, tenant_id, body.key, body.secrets)
             token = rotate_token(connection, tenant_id, body.key, transaction.known_at)
         shown = _shown(described, revision, token)
         return Answer(shown, 201, revision, f"/v1/sources/{body.key}")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import UUID
 
 from sqlalchemy import insert, select, update
@@ -13,11 +15,9 @@ from sqlalchemy import insert, select, update
 from services.metrics.commands.credentials import Vault, source_of_token
 from services.metrics.domain.cloudevents import Rejected, read_cloudevent
 from services.metrics.domain.facts import RecordObserved, Retracted, SourceDescribed
-from services.metrics.domain.mapping import Mapping
 from services.metrics.domain.types import check_data
 from services.metrics.queries.definitions import source as find_source
 from services.metrics.queries.definitions import types
-from services.metrics.sources import hubspot, standard_webhooks
 from services.metrics.sources.delivery import (
     Delivery,
     Fact,
@@ -27,6 +27,7 @@ from services.metrics.sources.delivery import (
     Translation,
 )
 from services.metrics.sources.opportunities import CrmMapping
+from services.metrics.sources.vendors import VENDORS, Vendor
 from services.metrics.tables import deliveries, quarantine
 from shared.chain import canonical_json, parse_json
 from shared.clock import from_micros, to_micros
@@ -36,29 +37,41 @@ from shared.ids import new_id
 from shared.ledger import Ledger, Transaction, new_event
 from shared.telemetry import log
 
-KINDS = ("hubspot", "standard-webhooks", "files")
 _KEPT_HEADERS = ("content-type", "user-agent")
-_KEPT_PREFIXES = ("x-hubspot-", "webhook-")
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """What became of a delivery, and the answer that its vendor waits for."""
+
+    delivery_id: str | None
+    answer: tuple[bytes, str] | None
 
 
 def receive(
     ledger: Ledger, vault: Vault, token: str, headers: dict[str, str], body: bytes, url: str
-) -> str:
-    """Authenticate a delivery on its raw bytes and store it as it came; its id."""
+) -> Received:
+    """Authenticate a delivery on its raw bytes and store it as it came."""
     tenant_id, key = source_of_token(ledger.database, token)
     with ledger.view(tenant_id) as view:
         described, _ = find_source(view, key)
         secrets = vault.open(view.connection, tenant_id, key)
     if described.state == "retired":
         raise NOT_FOUND.refusal("This webhook address is not in use.")
-    now = ledger.clock.now()
-    delivery = Delivery(described.public_url or url, headers, body, now)
+    now, vendor = ledger.clock.now(), vendor_of(described.kind)
+    delivery = Delivery(_public(described.public_url, url), headers, body, now)
     try:
-        _vendor(described.kind).authenticate(delivery, secrets)
+        vendor.authenticate(delivery, secrets, vendor.mapping.model_validate(described.mapping))
     except NotAuthentic as error:
         raise UNAUTHENTICATED.refusal(str(error)) from error
+    if vendor.ignores(delivery):
+        return Received(None, vendor.answer)
     delivery_id = new_id()
-    kept = {n: v for n, v in headers.items() if n in _KEPT_HEADERS or n.startswith(_KEPT_PREFIXES)}
+    kept = {
+        name: value
+        for name, value in headers.items()
+        if name in _KEPT_HEADERS or name.startswith(vendor.headers)
+    }
     with ledger.database.write(tenant_id) as connection:
         connection.execute(
             insert(deliveries).values(
@@ -67,21 +80,39 @@ def receive(
                 source=key,
                 received_at=now,
                 headers=canonical_json(kept),
-                body=body,
+                body=vendor.kept(body),
                 state="received",
                 detail="",
                 events=0,
             )
         )
-    return delivery_id
+    return Received(delivery_id, vendor.answer)
 
 
-def _vendor(kind: str) -> Any:
-    if kind == "hubspot":
-        return hubspot
-    if kind == "standard-webhooks":
-        return standard_webhooks
-    raise CONFLICT.refusal(f"A source of kind {kind!r} takes files, not webhooks.")
+def takes_cloudevents(ledger: Ledger, token: str) -> bool:
+    """Whether an address is one that CloudEvents may be sent to."""
+    try:
+        tenant_id, key = source_of_token(ledger.database, token)
+        with ledger.view(tenant_id) as view:
+            described, _ = find_source(view, key)
+    except Refusal:
+        return False
+    return described.kind == "cloudevents" and described.state == "active"
+
+
+def _public(public_url: str | None, url: str) -> str:
+    """The address as the vendor knows it: our public one, with the query that came."""
+    if public_url is None:
+        return url
+    query = urlsplit(url).query
+    return public_url if "?" in public_url or not query else f"{public_url}?{query}"
+
+
+def vendor_of(kind: str) -> Vendor:
+    """How a kind of source sends; refuses where it sends no webhooks."""
+    if kind not in VENDORS:
+        raise CONFLICT.refusal(f"A source of kind {kind!r} takes files, not webhooks.")
+    return VENDORS[kind]
 
 
 def translate_pending(ledger: Ledger, tenant_ids: Iterable[UUID], limit: int = 100) -> int:
@@ -147,10 +178,9 @@ def translate_one(transaction: Transaction, delivery_id: str) -> str:
 
 
 def _translate(described: SourceDescribed, delivery: Delivery) -> Translation:
-    if described.kind == "hubspot":
-        return hubspot.translate(delivery)
-    mapping = Mapping.model_validate(described.mapping)
-    return standard_webhooks.translate(delivery, mapping, f"/sources/{described.key}")
+    vendor = vendor_of(described.kind)
+    mapping = vendor.mapping.model_validate(described.mapping)
+    return vendor.translate(delivery, mapping, f"/sources/{described.key}")
 
 
 def _append(transaction: Transaction, described: SourceDescribed, translation: Translation) -> int:
@@ -213,7 +243,9 @@ def _settle(
         translation.known += 1
         return []
     mapping = CrmMapping.model_validate(described.mapping)
-    facts = {f.event_id: f for f in hubspot.settle(record, {*observed, *fresh}, mapping)}
+    settle = vendor_of(described.kind).settle
+    assert settle is not None, "kinds that observe records settle them"
+    facts = {f.event_id: f for f in settle(record, {*observed, *fresh}, mapping)}
     # A fact that the door took first leaves a gap, so the last revision counts, not their number.
     revision = max((e.revision or 0 for e in past), default=0) + 1
     new = [_observed(source, stream, revision, record, fresh, transaction.known_at)]

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
+import msgspec
+
+from services.metrics.domain.cloudevents import parse_moment
+from shared.chain import parse_json
+from shared.clock import EPOCH
 from shared.errors import Fault
 
 Secrets = list[str]
+# More pairs than any vendor sends; the rest of a form is not looked at.
+MAX_PAIRS = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +64,14 @@ class Translation:
     ignored: int = 0
     known: int = 0
 
+    def observe(self, record: str, at: datetime, said: Mapping[str, Any]) -> None:
+        """Add what was said of a record at one moment; what is None was not said."""
+        self.observations += [
+            Observation(record, name, text_of(value), at)
+            for name, value in said.items()
+            if value is not None
+        ]
+
 
 class NotAuthentic(Exception):
     """The delivery does not prove that it comes from the vendor; the text says what is wrong."""
@@ -61,3 +79,100 @@ class NotAuthentic(Exception):
 
 class NotReadable(Exception):
     """The delivery is authentic, but its body is not what this vendor sends."""
+
+
+# What goes wrong with an item whose parts are missing or of another kind than the vendor's.
+GARBLED = (KeyError, TypeError, ValueError, AttributeError, ArithmeticError, IndexError)
+
+
+def garbled(item: Any, error: Exception) -> tuple[Any, Fault]:
+    return item, Fault("/", f"An item lacks or garbles {error}.", "item")
+
+
+def equal(expected: str | bytes, given: str | bytes) -> bool:
+    """Whether two secrets are the same, in a time that does not depend on where they differ."""
+    one = expected.encode() if isinstance(expected, str) else expected
+    other = given.encode("utf-8", "replace") if isinstance(given, str) else given
+    return hmac.compare_digest(one, other)
+
+
+def demand_key(delivery: Delivery, secrets: Secrets) -> None:
+    """Check a key that the hop before us adds, where the source has one; raises `NotAuthentic`.
+
+    It may stand in `X-Ingest-Key`, as a bearer token, as the password or the whole of Basic
+    authentication, or as `code` or `access_token` in the address.
+    """
+    if not secrets:
+        return
+    headers = delivery.headers
+    scheme, _, credential = headers.get("authorization", "").partition(" ")
+    query = dict(parse_qsl(urlsplit(delivery.url).query))
+    given = [
+        headers.get("x-ingest-key", ""), query.get("code", ""), query.get("access_token", ""),
+        credential if scheme.lower() == "bearer" else "",
+    ]  # fmt: skip
+    if not any(equal(secret, one) for secret in secrets for one in given if one):
+        raise NotAuthentic("No valid key came with the delivery (X-Ingest-Key, bearer or ?code=).")
+
+
+def json_of(delivery: Delivery) -> Any:
+    """The body as JSON with exact numbers; raises `NotReadable`."""
+    try:
+        return parse_json(delivery.body)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise NotReadable(f"The body is no JSON: {error}") from error
+
+
+def object_of(delivery: Delivery) -> dict[str, Any]:
+    """The body as a JSON object; raises `NotReadable`."""
+    body = json_of(delivery)
+    if not isinstance(body, dict):
+        raise NotReadable("The body is no JSON object.")
+    return body
+
+
+def pairs_of(body: bytes) -> list[tuple[str, str]]:
+    """The pairs of a form, decoded; raises `NotReadable`."""
+    try:
+        text = body.decode()
+        return parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=MAX_PAIRS)
+    except ValueError as error:
+        raise NotReadable(f"The body is no form: {error}") from error
+
+
+def text_of(value: Any) -> str:
+    """A value as observations keep it."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return format(value, "f") if isinstance(value, Decimal) else str(value)
+
+
+def moment_of(value: Any, *, zone_is_utc: bool = False) -> datetime:
+    """A moment from ISO 8601 text; a date is its midnight. Raises `ValueError`."""
+    text = str(value)
+    if zone_is_utc and len(text) > 10 and not text.endswith("Z") and "+" not in text[10:]:
+        text = text.replace(" ", "T") + "Z"
+    found = parse_moment(text)
+    if isinstance(found, Fault):
+        raise ValueError(found.detail)
+    if isinstance(found, datetime):
+        return found
+    return datetime(found.year, found.month, found.day, tzinfo=UTC)
+
+
+def epoch_ms(value: Any) -> datetime:
+    """A moment from milliseconds since 1970. Raises `ValueError`."""
+    if isinstance(value, bool) or not isinstance(value, int | Decimal | str):
+        raise ValueError("milliseconds")
+    return EPOCH + timedelta(milliseconds=int(value))
+
+
+def event_item(
+    name: str, source: str, identity: str, at: datetime, data: Mapping[str, Any], **more: str
+) -> dict[str, Any]:
+    """A finished event in CloudEvents form; what is None of its data is left out."""
+    return {
+        "specversion": "1.0", "type": name, "source": source, "id": identity,
+        "time": at.isoformat(), **more,
+        "data": {key: value for key, value in data.items() if value is not None and value != ""},
+    }  # fmt: skip

@@ -11,9 +11,8 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
-import msgspec
-
 from services.metrics.sources.delivery import (
+    GARBLED,
     Delivery,
     Fact,
     NotAuthentic,
@@ -21,12 +20,12 @@ from services.metrics.sources.delivery import (
     Observation,
     Secrets,
     Translation,
+    garbled,
+    json_of,
 )
 from services.metrics.sources.opportunities import CrmMapping, Outcome
 from services.metrics.sources.opportunities import settle as settle_deal
-from shared.chain import parse_json
 from shared.clock import EPOCH, to_micros
-from shared.errors import Fault
 
 # HubSpot says five minutes; a sender's clock may also run a little ahead of ours.
 TOLERANCE = timedelta(minutes=5)
@@ -46,7 +45,7 @@ def signed_url(url: str) -> str:
     return _DECODED.sub(lambda match: chr(int(match[0][1:], 16)), url)
 
 
-def authenticate(delivery: Delivery, secrets: Secrets) -> None:
+def authenticate(delivery: Delivery, secrets: Secrets, mapping: CrmMapping) -> None:
     """Check the signature on the raw bytes; raises `NotAuthentic`."""
     headers = delivery.headers
     if "x-hubspot-signature-v3" in headers:
@@ -82,28 +81,24 @@ def _authenticate_v3(delivery: Delivery, secrets: Secrets) -> None:
     raise NotAuthentic("The v3 signature does not fit the address, the body and any valid secret.")
 
 
-def translate(delivery: Delivery) -> Translation:
+def translate(delivery: Delivery, mapping: CrmMapping, source: str) -> Translation:
     """What the notifications of a delivery say; one that is not understood blocks no other."""
-    try:
-        body = parse_json(delivery.body)
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise NotReadable(f"The body is no JSON: {error}") from error
+    body = json_of(delivery)
     translation = Translation()
     if isinstance(body, dict) and "properties" in body:
-        _translate_workflow(body, translation)
+        _translate_workflow(body, translation, mapping)
         return translation
     if not isinstance(body, list):
         raise NotReadable("The body is neither a list of notifications nor a workflow's object.")
     for item in body:
         try:
-            _translate_item(item, translation)
-        except (KeyError, TypeError, ValueError, OverflowError) as error:
-            detail = f"A notification lacks or garbles {error}."
-            translation.faults.append((item, Fault("/", detail, "notification")))
+            _translate_item(item, translation, mapping)
+        except GARBLED as error:
+            translation.faults.append(garbled(item, error))
     return translation
 
 
-def _translate_item(item: dict[str, Any], translation: Translation) -> None:
+def _translate_item(item: dict[str, Any], translation: Translation, mapping: CrmMapping) -> None:
     kind, _, change = item["subscriptionType"].partition(".")
     if kind == "object":
         kind = _OBJECTS.get(str(item.get("objectTypeId")), "other")
@@ -117,7 +112,7 @@ def _translate_item(item: dict[str, Any], translation: Translation) -> None:
         case "deletion":
             observed = ("deleted", "true")
         case "propertyChange":
-            observed = _property(kind, item["propertyName"], item.get("propertyValue"))
+            observed = _property(kind, item["propertyName"], item.get("propertyValue"), mapping)
         case _:
             observed = ("", "")
     if not observed[0]:
@@ -139,15 +134,18 @@ def _moment(milliseconds: Any) -> Any:
     return EPOCH + timedelta(milliseconds=int(milliseconds))
 
 
-def _property(kind: str, name: str, value: Any) -> tuple[str, str]:
+def _property(kind: str, name: str, value: Any, mapping: CrmMapping) -> tuple[str, str]:
     text = "" if value is None else str(value)
     if kind == "contact":
         return ("lifecycle", text) if name == "lifecyclestage" else ("", "")
-    known = _PROPERTIES.get(name, "")
+    own = mapping.fields.get(name)
+    known = _PROPERTIES.get(name, f"field:{own}" if own else "")
     return (known, _DEAL_TYPES.get(text, "") if known == "type" else text)
 
 
-def _translate_workflow(body: dict[str, Any], translation: Translation) -> None:
+def _translate_workflow(
+    body: dict[str, Any], translation: Translation, mapping: CrmMapping
+) -> None:
     """The 'send webhook' action: one whole object, each property with its own time."""
     try:
         kind = _OBJECTS.get(str(body.get("objectTypeId")), str(body.get("objectType", "")).lower())
@@ -156,11 +154,11 @@ def _translate_workflow(body: dict[str, Any], translation: Translation) -> None:
             return
         record = _record(body, kind)
         for name, wrapped in body["properties"].items():
-            observed = _property(kind, name, wrapped["value"])
+            observed = _property(kind, name, wrapped["value"], mapping)
             if observed[0]:
                 at = _moment(wrapped["timestamp"])
                 translation.observations.append(Observation(record, *observed, at))
-    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+    except GARBLED as error:
         raise NotReadable(f"The workflow's object lacks or garbles {error}.") from error
 
 

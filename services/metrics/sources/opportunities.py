@@ -2,31 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from itertools import groupby
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
+from services.metrics.domain.filters import lookup
 from services.metrics.sources.delivery import Fact, Observation
 from shared.clock import to_micros
+from shared.closed import Closed
 
 Outcome = Literal["open", "won", "lost"]
 
 
-class CrmMapping(BaseModel):
-    """What a CRM's own names mean: stages per pipeline, home currency, what counts as a lead."""
+class CrmMapping(Closed):
+    """What a CRM's own names mean: stages per pipeline, currencies, fields, what is a lead."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(frozen=True)
 
+    account: str | None = Field(
+        None,
+        max_length=200,
+        description="Id of the organisation or account at the vendor; others' deliveries are "
+        "refused",
+    )
     pipelines: dict[str, dict[str, Outcome]] = Field(
         default_factory=dict, description="Pipeline -> stage -> open, won or lost"
     )
     currency: str | None = Field(
         None, pattern=r"^[A-Z]{3}$", description="Home currency, where a deal names none"
+    )
+    currencies: dict[str, str] = Field(
+        default_factory=dict, description="The vendor's id of a currency -> its ISO 4217 code"
+    )
+    fields: dict[str, Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]] = Field(
+        default_factory=dict,
+        max_length=50,
+        description="Custom fields of a deal that its facts shall carry: the vendor's name -> ours",
     )
     lead: Literal["contact_created", "lifecycle_stage", "none"] = Field(
         "contact_created", description="What makes a contact a lead"
@@ -35,6 +51,16 @@ class CrmMapping(BaseModel):
         default_factory=lambda: ["lead"],
         description="With `lifecycle_stage`: the stages that count",
     )
+
+    def currency_of(self, identity: Any) -> str | None:
+        """The ISO code of a vendor's currency id; the home currency where it is not mapped."""
+        found = None if identity is None else self.currencies.get(str(identity))
+        return found or self.currency
+
+    def own_fields(self, raw: Mapping[str, Any]) -> dict[str, Any]:
+        """The custom fields that a record carries, under their names here."""
+        found = {f"field:{ours}": lookup(raw, theirs) for theirs, ours in self.fields.items()}
+        return {name: v for name, v in found.items() if not isinstance(v, dict | list)}
 
     def outcome(
         self, pipeline: str | None, stage: str | None, default: Outcome = "open"
@@ -47,6 +73,9 @@ class CrmMapping(BaseModel):
             return own[stage]
         found = {stages[stage] for stages in self.pipelines.values() if stage in stages}
         return found.pop() if len(found) == 1 else default
+
+
+_KEPT = ("stage", "currency", "owner", "pipeline", "type", "account")
 
 
 @dataclass(slots=True)
@@ -93,29 +122,61 @@ def _settle_moment(
         name = f"crm.opportunity.{kind}"
         deal.facts.append(Fact(identity, name, f"opportunity/{record}", moment, shown))
 
-    standing = {name: deal.fields.get(name) for name in ("owner", "pipeline", "type")}
+    standing = {name: deal.fields.get(name) for name in ("owner", "pipeline", "type", "account")}
+    standing |= {k[6:]: v for k, v in deal.fields.items() if k.startswith("field:")}
     worth = {name: deal.fields.get(name) for name in ("amount", "currency")}
-    if "created" in said:
-        fact("opened", stage=deal.fields.get("stage"), **standing, **worth)
-    changed = {
-        name: deal.fields.get(name)
-        for name in ("amount", "currency", "owner", "pipeline")
-        if name in said and deal.fields.get(name) != before.get(name)
-    }
-    if changed:
+    stage, born = deal.fields.get("stage"), "born" in said
+    if born or "created" in said:
+        fact("opened", stage=stage, **standing, **worth)
+    changed = _changed(deal.fields, before, said)
+    if changed and not born:
         fact("changed", **changed)
-    stage = deal.fields.get("stage")
-    if "stage" in said and stage != before.get("stage"):
-        outcome = mapping.outcome(
-            deal.fields.get("pipeline"), stage, defaults.get(stage or "", "open")
-        )
-        if outcome == "open":
-            fact("stage_changed", stage=stage, from_stage=before.get("stage"), **standing)
-        _move(deal, outcome, fact, stage=stage, **standing, **worth)
+    outcome = _outcome(deal, before, said, mapping, defaults)
+    if outcome == "open" and not born and _has_moved(before, said, stage):
+        came_from = before.get("stage") or said.get("from_stage")
+        fact("stage_changed", stage=stage, from_stage=came_from, **standing, **worth)
+    if outcome is not None:
+        _move(deal, outcome, fact, stage=stage, reason=said.get("reason"), **standing, **worth)
     if said.get("won") == "true" and deal.outcome == "open":
         _move(deal, "won", fact, stage=stage, **standing, **worth)
     if "deleted" in said:
         fact("deleted")
+
+
+def _changed(
+    fields: Mapping[str, Any], before: Mapping[str, Any], said: Mapping[str, str]
+) -> dict[str, Any]:
+    """What became another; a snapshot says that of nothing that was not known before."""
+    return {
+        name: fields.get(name)
+        for name in ("amount", "currency", "owner", "pipeline")
+        if name in said
+        and fields.get(name) != before.get(name)
+        and ("snapshot" not in said or before.get(name) is not None)
+    }
+
+
+def _has_moved(before: Mapping[str, Any], said: Mapping[str, str], stage: str | None) -> bool:
+    if "stage" not in said or stage == before.get("stage"):
+        return False
+    # A lead's update may stand beside its move at the same moment, and knows of none.
+    unmoved = "same_stage" in said and "from_stage" not in said
+    return not unmoved or before.get("stage") is not None
+
+
+def _outcome(
+    deal: _Deal, before: Mapping[str, Any], said: Mapping[str, str], mapping: CrmMapping,
+    defaults: Mapping[str, Outcome],
+) -> Outcome | None:  # fmt: skip
+    """What the deal is from here on: as the vendor says, else by its stage; None if unsaid."""
+    stage = deal.fields.get("stage")
+    status = said.get("status")
+    if status in ("open", "won", "lost"):
+        return status  # type: ignore[return-value]
+    if "stage" in said and (stage != before.get("stage")):
+        default = defaults.get(stage or "", "open")
+        return mapping.outcome(deal.fields.get("pipeline"), stage, default)
+    return None
 
 
 def _move(deal: _Deal, outcome: Outcome, fact: Any, **data: Any) -> None:
@@ -132,7 +193,7 @@ def _update(fields: dict[str, Any], said: dict[str, str], mapping: CrmMapping) -
     for name, value in said.items():
         if name == "amount":
             fields["amount"] = _amount(value)
-        elif name in ("stage", "currency", "owner", "pipeline", "type"):
+        elif name in _KEPT or name.startswith("field:"):
             fields[name] = value or None
     if mapping.currency and not fields.get("currency"):
         fields["currency"] = mapping.currency

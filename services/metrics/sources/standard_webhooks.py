@@ -7,7 +7,6 @@ import hmac
 from datetime import timedelta
 from typing import Any
 
-import msgspec
 from standardwebhooks import Webhook
 
 from services.metrics.domain.mapping import Mapping, Translator
@@ -18,8 +17,8 @@ from services.metrics.sources.delivery import (
     NotReadable,
     Secrets,
     Translation,
+    json_of,
 )
-from shared.chain import parse_json
 from shared.clock import EPOCH
 from shared.errors import Fault
 
@@ -32,7 +31,7 @@ _ALIASES = {
 _TIMES = ("placed_at", "occurred_at", "completed_at", "created_at", "day", "date")
 
 
-def authenticate(delivery: Delivery, secrets: Secrets) -> None:
+def authenticate(delivery: Delivery, secrets: Secrets, mapping: Mapping) -> None:
     """Check id, timestamp and signatures on the raw bytes; raises `NotAuthentic`."""
     headers = delivery.headers
     identity, timestamp = headers.get("webhook-id"), headers.get("webhook-timestamp", "")
@@ -59,10 +58,7 @@ def _equal(expected: str, given: str) -> bool:
 
 def translate(delivery: Delivery, mapping: Mapping, source: str) -> Translation:
     """The event that a delivery carries; `webhook-id` identifies it where the mapping does not."""
-    try:
-        body = parse_json(delivery.body)
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise NotReadable(f"The body is no JSON: {error}") from error
+    body = json_of(delivery)
     if not isinstance(body, dict) or not isinstance(body.get("type"), str):
         raise NotReadable("The body is no object with a `type`.")
     identity = delivery.headers["webhook-id"]

@@ -1,0 +1,131 @@
+"""Bitrix24: a form that names a record; what it says is read back over REST."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping as Lookup
+from datetime import datetime
+from typing import Any
+from urllib.parse import quote_plus
+
+from services.metrics.sources.delivery import (
+    GARBLED,
+    Delivery,
+    NotAuthentic,
+    NotReadable,
+    Secrets,
+    Translation,
+    equal,
+    event_item,
+    moment_of,
+    pairs_of,
+)
+from services.metrics.sources.opportunities import CrmMapping, Outcome
+
+STAGES: dict[str, Outcome] = {"WON": "won", "LOSE": "lost", "APOLOGY": "lost"}
+_SEMANTICS = {"S": "won", "F": "lost", "P": "open"}
+_KINDS = {"ONCRMDEAL": "deal", "ONCRMLEAD": "lead", "ONCRMACTIVITY": "activity"}
+_ACTIVITIES = {"1": "meeting", "2": "call", "3": "task", "4": "email"}
+# Everything else of `auth[...]` is a credential of somebody else's.
+_KEPT_AUTH = ("auth[domain]", "auth[member_id]")
+
+
+def authenticate(delivery: Delivery, secrets: Secrets, mapping: CrmMapping) -> None:
+    """The application token of the webhook; raises `NotAuthentic`."""
+    try:
+        given = dict(pairs_of(delivery.body)).get("auth[application_token]", "")
+    except NotReadable as error:
+        raise NotAuthentic(str(error)) from error
+    if not any(equal(secret, given) for secret in secrets):
+        raise NotAuthentic("auth[application_token] is not the token of this webhook.")
+
+
+def kept(body: bytes) -> bytes:
+    """The form without the tokens that ride in it."""
+    pairs = pairs_of(body)
+    return "&".join(
+        f"{quote_plus(name)}={quote_plus(value)}"
+        for name, value in pairs
+        if not name.startswith("auth[") or name in _KEPT_AUTH
+    ).encode()
+
+
+def named(delivery: Delivery) -> tuple[str, str, str]:
+    """Kind, action and id of the record that a delivery names; raises `NotReadable`."""
+    form = dict(pairs_of(delivery.body))
+    event, identity = form.get("event", "").upper(), form.get("data[FIELDS][ID]", "")
+    kind = next((k for prefix, k in _KINDS.items() if event.startswith(prefix)), None)
+    if not identity.isdecimal():
+        raise NotReadable("The form names no record (data[FIELDS][ID]).")
+    prefix = next((p for p in _KINDS if event.startswith(p)), "")
+    return kind or "other", event.removeprefix(prefix).lower(), identity
+
+
+def translate(delivery: Delivery, mapping: CrmMapping, source: str) -> Translation:
+    """What can be said without reading back: that a record is there, or gone."""
+    kind, action, identity = named(delivery)
+    translation = Translation()
+    # `ts` is when the queue sent it; nothing tells when it happened but the record itself.
+    form = dict(pairs_of(delivery.body))
+    portal = form.get("auth[domain]", "")
+    try:
+        at = moment_of(_sent(form))
+    except GARBLED as error:
+        raise NotReadable("The form has no `ts`.") from error
+    if kind == "deal" and action == "delete":
+        translation.observe(f"{portal}/deal/{identity}", at, {"deleted": True})
+    elif kind == "lead" and action == "add":
+        subject = f"lead/{portal}/lead/{identity}"
+        translation.items.append(
+            event_item("crm.lead.created", source, f"{subject}/created", at, {}, subject=subject)
+        )
+    elif kind == "activity" and action == "add":
+        translation.items.append(
+            event_item("crm.activity.logged", source, f"{portal}/activity/{identity}", at,
+                       {"kind": "task"})
+        )  # fmt: skip
+    elif kind == "deal":
+        raise NotReadable(
+            f"Only the id {identity} was sent; the deal has to be read back from the portal."
+        )
+    else:
+        translation.ignored += 1
+    return translation
+
+
+def _sent(form: Lookup[str, str]) -> str:
+    return datetime.fromtimestamp(int(form["ts"])).astimezone().isoformat()
+
+
+def read_deal(answer: Any, portal: str, created: bool, mapping: CrmMapping) -> Translation:
+    """What a portal's answer says of a deal: `crm.item.get`, or the older `crm.deal.get`."""
+    translation = Translation()
+    try:
+        result = answer["result"]
+        fields = result.get("item", result)
+        now = {_plain(name): value for name, value in fields.items()}
+        at = moment_of(now.get("createdtime" if created else "movedtime") or now["updatedtime"])
+        said = {
+            "snapshot": True,
+            "born": True if created else None,
+            "stage": now.get("stageid"),
+            "status": _SEMANTICS.get(now.get("stagesemanticid") or ""),
+            "amount": now.get("opportunity"),
+            "currency": now.get("currencyid"),
+            "owner": now.get("assignedbyid"),
+            "account": now.get("companyid"),
+            "pipeline": now.get("categoryid"),
+            **mapping.own_fields(fields),
+        }
+        translation.observe(f"{portal}/deal/{now['id']}", at, said)
+    except GARBLED as error:
+        raise NotReadable(f"The portal's answer lacks or garbles {error}.") from error
+    return translation
+
+
+# The older method writes the same fields in capitals, and some under other names.
+_RENAMED = {"datecreate": "createdtime", "datemodify": "updatedtime"}
+
+
+def _plain(name: str) -> str:
+    plain = name.replace("_", "").lower()
+    return _RENAMED.get(plain, plain)

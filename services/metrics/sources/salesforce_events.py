@@ -1,0 +1,72 @@
+"""Salesforce Change Data Capture: by Event Relay, AppFlow, or an own subscriber."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from services.metrics.sources.delivery import (
+    GARBLED,
+    Delivery,
+    NotReadable,
+    Secrets,
+    Translation,
+    demand_key,
+    epoch_ms,
+    garbled,
+    json_of,
+)
+from services.metrics.sources.opportunities import CrmMapping
+from services.metrics.sources.salesforce import full_id, observe_record
+
+
+def authenticate(delivery: Delivery, secrets: Secrets, mapping: CrmMapping) -> None:
+    """Salesforce signs nothing here; the hop before us adds the key."""
+    demand_key(delivery, secrets)
+
+
+def translate(delivery: Delivery, mapping: CrmMapping, source: str) -> Translation:
+    """One observation per record of each change; a change event holds only what changed."""
+    body = json_of(delivery)
+    translation = Translation()
+    for item in body if isinstance(body, list) else [body]:
+        change = _change_in(item)
+        if change is None:
+            raise NotReadable("The body holds no ChangeEventHeader.")
+        try:
+            _translate_change(change, translation, mapping, source)
+        except GARBLED as error:
+            translation.faults.append(garbled(item, error))
+    return translation
+
+
+def _change_in(item: Any) -> dict[str, Any] | None:
+    """The change itself, whichever envelope it came in."""
+    places = [item]
+    for name in ("detail", "payload", "data"):
+        places += [place[name] for place in places if isinstance(place, dict) and name in place]
+    return next((p for p in places if isinstance(p, dict) and "ChangeEventHeader" in p), None)
+
+
+def _translate_change(
+    change: dict[str, Any], translation: Translation, mapping: CrmMapping, source: str
+) -> None:
+    header = change["ChangeEventHeader"]
+    kind, how = header["entityName"], header["changeType"]
+    at = epoch_ms(header["commitTimestamp"])
+    fields = {name: value for name, value in change.items() if name != "ChangeEventHeader"}
+    for identity in header["recordIds"]:
+        if how.startswith("GAP_") or identity.endswith("*"):
+            # A gap says that something changed and not what; reconciliation reads it back.
+            translation.ignored += 1
+        elif how == "DELETE" and kind == "Opportunity":
+            translation.observe(f"deal/{full_id(identity)}", at, {"deleted": True})
+        elif how in ("CREATE", "UPDATE", "UNDELETE"):
+            created = how == "CREATE"
+            if kind == "Lead" and not created:
+                translation.ignored += 1
+                continue
+            observe_record(
+                translation, source, kind, identity, fields, at, mapping, created=created
+            )
+        else:
+            translation.ignored += 1

@@ -1,0 +1,105 @@
+"""All kinds of sources: how each proves who it is, what it says, and how it wants its answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from pydantic import BaseModel
+
+from services.metrics.domain.mapping import Mapping as EventMapping
+from services.metrics.sources import (
+    bitrix24,
+    cloud_events,
+    contact_records,
+    dataverse,
+    hubspot,
+    kommo,
+    pipedrive,
+    salesforce_events,
+    salesforce_outbound,
+    standard_webhooks,
+    superoffice,
+    twilio,
+    zendesk,
+)
+from services.metrics.sources.delivery import Delivery, Fact, Observation, Secrets, Translation
+from services.metrics.sources.opportunities import CrmMapping, Outcome, settle
+
+Settle = Callable[[str, Iterable[Observation], CrmMapping], list[Fact]]
+
+
+@dataclass(frozen=True, slots=True)
+class Vendor:
+    """One kind of source. `signed` kinds need a secret; for others it is a further lock.
+
+    `kept` leaves out of a body what must not be stored; `ignores` says which deliveries are only
+    answered; `headers` are the prefixes of header names that are stored with a delivery.
+    """
+
+    authenticate: Callable[[Delivery, Secrets, Any], None]
+    translate: Callable[[Delivery, Any, str], Translation]
+    mapping: type[BaseModel] = CrmMapping
+    settle: Settle | None = None
+    signed: bool = False
+    headers: tuple[str, ...] = ()
+    kept: Callable[[bytes], bytes] = lambda body: body
+    ignores: Callable[[Delivery], bool] = lambda delivery: False
+    answer: tuple[bytes, str] | None = None
+
+
+def _deals(defaults: Mapping[str, Outcome] | None = None) -> Settle:
+    return partial(settle, defaults=dict(defaults or {}))
+
+
+VENDORS: dict[str, Vendor] = {
+    "hubspot": Vendor(
+        hubspot.authenticate, hubspot.translate, settle=hubspot.settle, signed=True,
+        headers=("x-hubspot-",),
+    ),
+    "salesforce-outbound": Vendor(
+        salesforce_outbound.authenticate, salesforce_outbound.translate, settle=_deals(),
+        kept=salesforce_outbound.kept,
+        answer=(salesforce_outbound.ACK, "text/xml; charset=utf-8"),
+    ),
+    "salesforce-events": Vendor(
+        salesforce_events.authenticate, salesforce_events.translate, settle=_deals()
+    ),
+    "dataverse": Vendor(
+        dataverse.authenticate, dataverse.translate, settle=_deals(),
+        headers=("x-ms-dynamics-",),
+    ),
+    "pipedrive": Vendor(pipedrive.authenticate, pipedrive.translate, settle=_deals()),
+    "bitrix24": Vendor(
+        bitrix24.authenticate, bitrix24.translate, settle=_deals(bitrix24.STAGES), signed=True,
+        kept=bitrix24.kept,
+    ),
+    "kommo": Vendor(kommo.authenticate, kommo.translate, settle=_deals(kommo.STAGES)),
+    "superoffice": Vendor(
+        superoffice.authenticate, superoffice.translate, settle=_deals(), signed=True,
+        headers=("x-superoffice-",), ignores=superoffice.is_test,
+    ),
+    "zendesk": Vendor(
+        zendesk.authenticate, zendesk.translate, EventMapping, signed=True,
+        headers=("x-zendesk-",),
+    ),
+    "amazon-connect": Vendor(
+        contact_records.authenticate, contact_records.translate_connect, EventMapping
+    ),
+    "genesys": Vendor(
+        contact_records.authenticate, contact_records.translate_genesys, EventMapping
+    ),
+    "twilio": Vendor(
+        twilio.authenticate, twilio.translate, EventMapping, signed=True, headers=("x-twilio-",)
+    ),
+    "standard-webhooks": Vendor(
+        standard_webhooks.authenticate, standard_webhooks.translate, EventMapping, signed=True,
+        headers=("webhook-",),
+    ),
+    "cloudevents": Vendor(
+        cloud_events.authenticate, cloud_events.translate, EventMapping, signed=True,
+        headers=("ce-",),
+    ),
+}  # fmt: skip

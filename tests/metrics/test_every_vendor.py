@@ -1,0 +1,171 @@
+"""Every kind of source over HTTP: answered its way, kept as it came, never upset by rubbish."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+import time
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+
+from services.metrics.sources.vendors import VENDORS
+from tests.metrics.test_webhooks import translated
+from tests.support.house import Key
+
+SECRET = "whsec_" + base64.b64encode(b"thirty-two-bytes-of-a-shared-key").decode()
+URL = "https://ingest.example.com/hooks"
+BOMB = (
+    '<?xml version="1.0"?><!DOCTYPE lolz [<!ENTITY a "aaaaaaaaaa">'
+    + "".join(f'<!ENTITY {chr(98 + n)} "{("&" + chr(97 + n) + ";") * 10}">' for n in range(8))
+    + "]><x>&i;</x>"
+)
+OUTSIDE = '<!DOCTYPE x [<!ENTITY e SYSTEM "file:///etc/passwd">]><x>&e;</x>'
+SOAP = (
+    '<e:Envelope xmlns:e="http://schemas.xmlsoap.org/soap/envelope/"><e:Body>'
+    '<notifications xmlns="http://soap.sforce.com/2005/09/outbound">'
+    "<OrganizationId>00D7Q000004KpXzUAK</OrganizationId><SessionId>do-not-keep</SessionId>"
+    '<Notification><Id>04l</Id><sObject xmlns:s="urn:sobject.enterprise.soap.sforce.com" '
+    'xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xsi:type="s:Opportunity">'
+    "<s:Id>0067Q00000Ku4bR</s:Id><s:Amount>12.50</s:Amount><s:IsClosed>true</s:IsClosed>"
+    "<s:CurrencyIsoCode>EUR</s:CurrencyIsoCode>"
+    "<s:IsWon>true</s:IsWon><s:LastModifiedDate>2026-03-17T10:15:31.000Z</s:LastModifiedDate>"
+    "</sObject></Notification></notifications></e:Body></e:Envelope>"
+)
+RUBBISH: list[bytes] = [
+    b"", b"{}", b"[]", b"null", b"[[]]", b"[null, 1, {}]", b"not json", b"\xff\xfe\x00",
+    b"{" * 1_000, b"[" * 1_000 + b"]" * 1_000, b"9" * 100_000,
+    b"a=1&a=2&a[b]=3&a[b][c]=4", b"%ff=%ff",
+    b'{"meta": 1}', b'{"detail": {"ChangeEventHeader": {}}}', b'{"Event": "sale.sold"}',
+    b'{"type": "zen:event-type:ticket.created"}', b'{"InputParameters": [1]}',
+    b'{"ContactId": 7, "DisconnectTimestamp": {}}', b'{"participants": 3, "conversationEnd": "x"}',
+    b"leads[status][0][id]=1&leads[status][0][last_modified]=99999999999999999999",
+    b"event=ONCRMDEALUPDATE&data[FIELDS][ID]=1", BOMB.encode(), OUTSIDE.encode(),
+    b"<a><b></a>", b'{"a": "\\u0000"}', b'[{"specversion": "1.0", "type": {"a": 1}}]',
+]  # fmt: skip
+
+
+def connect(key: Key, kind: str, **more: Any) -> str:
+    secrets = [SECRET] if VENDORS[kind].signed else []
+    body = {"key": kind, "kind": kind, "secrets": secrets, "public_url": URL, **more}
+    path: str = key.post("metrics", "/v1/sources", body)["webhook_path"]
+    return path
+
+
+def signed(kind: str, body: bytes) -> dict[str, str]:
+    """The headers by which a vendor proves a body."""
+
+    def digest(message: bytes, how: str = "sha256", secret: bytes = SECRET.encode()) -> str:
+        return base64.b64encode(hmac.new(secret, message, how).digest()).decode()
+
+    now = time.time()
+    match kind:
+        case "hubspot":
+            stamp = str(int(now * 1000))
+            return {"x-hubspot-signature-v3": digest(b"POST" + URL.encode() + body
+                                                     + stamp.encode()),
+                    "x-hubspot-request-timestamp": stamp}  # fmt: skip
+        case "superoffice":
+            return {"x-superoffice-signature": digest(body)}
+        case "zendesk":
+            stamp = datetime.now(UTC).isoformat()
+            return {"x-zendesk-webhook-signature-timestamp": stamp,
+                    "x-zendesk-webhook-signature": digest(stamp.encode() + body)}  # fmt: skip
+        case "twilio":
+            query = f"?bodySHA256={hashlib.sha256(body).hexdigest()}"
+            return {"x-twilio-signature": digest((URL + query).encode(), "sha1"),
+                    "content-type": "application/json"}  # fmt: skip
+        case "standard-webhooks":
+            stamp = str(int(now))
+            key = base64.b64decode(SECRET.removeprefix("whsec_"))
+            message = f"m{now}.{stamp}.".encode() + body
+            return {"webhook-id": f"m{now}", "webhook-timestamp": stamp,
+                    "webhook-signature": "v1," + digest(message, secret=key)}  # fmt: skip
+        case "cloudevents":
+            return {"authorization": f"Bearer {SECRET}", "content-type": "application/json"}
+        case "bitrix24" | "kommo":
+            return {"content-type": "application/x-www-form-urlencoded"}
+        case _:
+            return {"content-type": "application/json"}
+
+
+def send(key: Key, kind: str, path: str, body: bytes, **headers: str) -> Any:
+    if kind == "twilio":
+        path += f"?bodySHA256={hashlib.sha256(body).hexdigest()}"
+    if kind == "bitrix24":
+        body += b"&" + urlencode({"auth[application_token]": SECRET}).encode()
+    return key.send(
+        "POST", "metrics", path, content=body, headers={**signed(kind, body), **headers}
+    )
+
+
+@pytest.mark.parametrize("kind", sorted(VENDORS))
+def test_rubbish_is_kept_or_refused_and_upsets_nothing(key: Key, kind: str) -> None:
+    """Each is answered at once; what is kept waits with its reason, and no fact comes of it."""
+    path, kept = connect(key, kind), 0
+    for body in RUBBISH:
+        answer = send(key, kind, path, body)
+        assert answer.status_code in (200, 401), (kind, body[:40], answer.text)
+        kept += answer.status_code == 200
+    facts = translated(key, kept)
+    assert [f for f in facts if f["type"].startswith("crm.opportunity")] == []
+    for found in key.get("metrics", "/v1/deliveries", limit=500)["items"]:
+        assert found["state"] in ("quarantined", "translated")
+        assert "We failed" not in found["detail"], found
+    again = send(key, kind, path, json.dumps([]).encode())
+    assert again.status_code in (200, 401)
+
+
+@pytest.mark.parametrize("kind", sorted(k for k in VENDORS if VENDORS[k].signed))
+def test_what_is_not_signed_is_refused_and_not_kept(key: Key, kind: str) -> None:
+    path = connect(key, kind)
+    assert key.send("POST", "metrics", path, content=b"[]").status_code == 401
+    assert key.get("metrics", "/v1/deliveries")["items"] == []
+
+
+def test_salesforce_is_answered_with_its_acknowledgement(key: Key) -> None:
+    path = connect(key, "salesforce-outbound", mapping={"account": "00D7Q000004KpXz"})
+    answer = send(key, "salesforce-outbound", path, SOAP.encode())
+    assert answer.status_code == 200
+    assert answer.headers["content-type"].startswith("text/xml")
+    assert "<Ack>true</Ack>" in answer.text
+    (fact,) = translated(key, 1)
+    assert fact["subject"] == "opportunity/deal/0067Q00000Ku4bRQAR"
+    assert (fact["data"]["outcome"], fact["data"]["amount"]) == ("won", 12.5)
+    other = SOAP.replace("00D7Q000004KpXzUAK", "00D000000000001AAA")
+    assert send(key, "salesforce-outbound", path, other.encode()).status_code == 401
+
+
+def test_a_sender_of_cloudevents_asks_first_and_only_its_own_address_agrees(key: Key) -> None:
+    path = connect(key, "cloudevents")
+    asked = {"WebHook-Request-Origin": "eventemitter.example.com", "WebHook-Request-Rate": "120"}
+    agreed = key.send("OPTIONS", "metrics", path, headers=asked)
+    assert agreed.headers["WebHook-Allowed-Origin"] == "eventemitter.example.com"
+    assert agreed.headers["WebHook-Allowed-Rate"] == "*"
+    assert "POST" in agreed.headers["Allow"]
+    for elsewhere in ("/v1/webhooks/unknown", connect(key, "pipedrive")):
+        refused = key.send("OPTIONS", "metrics", elsewhere, headers=asked)
+        assert "WebHook-Allowed-Origin" not in refused.headers
+
+
+def test_a_registration_test_is_answered_and_not_kept(key: Key) -> None:
+    path = connect(key, "superoffice")
+    answer = send(key, "superoffice", path, b'{"Event": "test"}', **{"x-superoffice-event": "test"})
+    assert (answer.status_code, answer.json()["delivery_id"]) == (200, None)
+    assert key.get("metrics", "/v1/deliveries")["items"] == []
+
+
+def test_custom_fields_ride_along_where_the_mapping_names_them(key: Key) -> None:
+    path = connect(key, "pipedrive", mapping={"fields": {"custom_fields.region": "region"}})
+    now = {"id": 1, "status": "won", "value": 10, "currency": "EUR", "stage_id": 2,
+           "won_time": "2026-03-24T15:40:02Z", "custom_fields": {"region": "north"}}  # fmt: skip
+    body = {"data": now, "previous": {"status": "open"},
+            "meta": {"action": "change", "entity": "deal", "company_id": "7",
+                     "timestamp": "2026-03-24T15:40:03.000Z"}}  # fmt: skip
+    assert send(key, "pipedrive", path, json.dumps(body).encode()).status_code == 200
+    (fact,) = translated(key, 1)
+    assert fact["data"]["region"] == "north"
