@@ -14,6 +14,7 @@ from services.metrics.api import (
     catalogue,
     deliveries,
     events,
+    feedback,
     history,
     imports,
     metrics,
@@ -64,7 +65,7 @@ def create_app(settings: ServiceSettings, database: Database, ledger: Ledger) ->
     routers = [
         events.router, replay.router, metrics.router, history.router, baselines.router,
         catalogue.router,
-        sources.router, deliveries.router, imports.router, tenancy.router,
+        sources.router, deliveries.router, imports.router, feedback.router, tenancy.router,
         feed_router("metrics:read"),
     ]  # fmt: skip
     return assemble(runtime, "Worthwhile metrics", DESCRIPTION, routers, _lifespan)

@@ -10,11 +10,12 @@ from fastapi import Depends, File, Form, Request, Response, UploadFile
 from pydantic import Field, ValidationError
 from sqlalchemy import select
 
-from services.metrics.commands.imports import File as Table
 from services.metrics.commands.imports import import_file, prepare
 from services.metrics.domain.mapping import Mapping
-from services.metrics.domain.presets import PRESETS
+from services.metrics.domain.presets import PRESET_COLUMNS, PRESETS
 from services.metrics.queries.definitions import calendar, source
+from services.metrics.sources.tables import File as Table
+from services.metrics.sources.tables import read_table, shape_of
 from services.metrics.tables import imports
 from shared.chain import parse_json
 from shared.clock import format_instant
@@ -45,9 +46,28 @@ class Import(Wire):
     encoding: str = Field(description="Encoding that the file was read in")
 
 
+class Column(Wire):
+    """A column of a table, and what its cells look like."""
+
+    name: str = Field(description="Name in the header")
+    shape: str = Field(description="What all its cells have in common: date, decimal comma, text")
+    samples: list[str] = Field(description="Some of its values")
+
+
+class TablePreview(Wire):
+    """How a table is written."""
+
+    rows: int = Field(ge=0, description="Rows below the header")
+    encoding: str = Field(description="Encoding that it was read in; `xlsx` for a workbook")
+    delimiter: str | None = Field(description="What parts its cells; null for a workbook")
+    columns: list[Column] = Field(description="In the order of the header")
+    presets: list[str] = Field(description="Built-in mappings whose columns are all there")
+
+
+SAMPLES = 5
 _FIELDS = {
     "file", "source", "preset", "mapping", "exported_at", "currency", "encoding", "dry_run",
-    "lookups",
+    "lookups", "sheet",
 }  # fmt: skip
 
 
@@ -62,13 +82,14 @@ async def only_known_fields(request: Request) -> None:
 def import_csv(
     caller: Annotated[Caller, Depends(writes("events:write"))],
     fields: Annotated[None, Depends(only_known_fields)],
-    file: Annotated[UploadFile, File(description="The table (CSV, any delimiter and encoding)")],
+    file: Annotated[UploadFile, File(description="The table: CSV in any dialect, or XLSX")],
     source_key: Annotated[
         str,
         Form(alias="source", pattern=KEY_PATTERN, description="Key of the source, or a new name"),
     ] = "files",
     preset: Annotated[
-        str | None, Form(max_length=64, description="A built-in mapping: crm-opportunities")
+        str | None,
+        Form(max_length=64, description=f"A built-in mapping: {', '.join(PRESETS)}"),
     ] = None,
     mapping: Annotated[
         str | None,
@@ -84,18 +105,21 @@ def import_csv(
         str | None,
         Form(max_length=40, description="Encoding; default: UTF-8, or else Windows-1252"),
     ] = None,
+    sheet: Annotated[
+        str | None, Form(max_length=100, description="Sheet of a workbook; default: the first")
+    ] = None,
     dry_run: Annotated[bool, Form(description="Only check, and say what would change")] = False,
     lookups: Annotated[
         list[UploadFile] | None, File(description="Tables that the mapping looks values up in")
     ] = None,
 ) -> Response:
-    """Import a CSV file.
+    """Import a table: CSV or XLSX.
 
     Every row is checked first: a faulty one refuses the file, naming row and column, and nothing
     is stored. The same file again changes nothing; a later export of the same system adds what is
     new, restates what changed and retracts what a record no longer gives.
     """
-    table = Table(file.filename or "file.csv", file.file.read(), encoding)
+    table = Table(file.filename or "file.csv", file.file.read(), encoding, sheet)
     beside = {
         u.filename or "": Table(u.filename or "", u.file.read(), encoding) for u in lookups or []
     }
@@ -122,6 +146,36 @@ def import_csv(
         return caller.command(work)
     except _DryRun as dry:
         return Answer(dry.report, 200).response()
+
+
+@router.post("/imports/preview")
+def preview_table(
+    caller: Annotated[Caller, Depends(writes("events:write"))],
+    fields: Annotated[None, Depends(only_known_fields)],
+    file: Annotated[UploadFile, File(description="The table: CSV in any dialect, or XLSX")],
+    encoding: Annotated[str | None, Form(max_length=40, description="Encoding")] = None,
+    sheet: Annotated[str | None, Form(max_length=100, description="Sheet of a workbook")] = None,
+) -> TablePreview:
+    """Look at a table before it is mapped: how it is written, and what its columns hold."""
+    found = read_table(Table(file.filename or "file", file.file.read(), encoding, sheet))
+    columns = [
+        Column(
+            name=name,
+            shape=shape_of([row[place] for row in found.rows if place < len(row)]),
+            samples=_samples(found.rows, place),
+        )
+        for place, name in enumerate(found.header)
+    ]
+    fitting = [name for name, told in PRESET_COLUMNS.items() if set(told) <= set(found.header)]
+    return TablePreview(
+        rows=len(found.rows), encoding=found.encoding, delimiter=found.delimiter,
+        columns=columns, presets=fitting,
+    )  # fmt: skip
+
+
+def _samples(rows: list[list[str]], place: int) -> list[str]:
+    told = dict.fromkeys(row[place][:200] for row in rows if place < len(row) and row[place])
+    return list(told)[:SAMPLES]
 
 
 class _DryRun(Exception):

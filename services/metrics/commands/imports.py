@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Mapping as Lookup
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -19,6 +17,7 @@ from services.metrics.domain.mapping import Mapping, Translator
 from services.metrics.domain.sequences import sequence_order
 from services.metrics.domain.types import EventType
 from services.metrics.queries.definitions import types
+from services.metrics.sources.tables import File, read_table
 from services.metrics.tables import excluded, imports
 from shared.chain import canonical_json
 from shared.clock import format_instant
@@ -33,15 +32,6 @@ from shared.ledger.tables import events
 MAX_ROWS = 200_000
 MAX_FAULTS = 100
 _DELIMITERS = ",;\t|"
-
-
-@dataclass(frozen=True)
-class File:
-    """An uploaded table as it came."""
-
-    name: str
-    content: bytes
-    encoding: str | None = None
 
 
 @dataclass
@@ -71,50 +61,6 @@ class Report:
     encoding: str = ""
 
 
-def read_table(file: File) -> tuple[list[str], list[list[str]]]:
-    """The header and rows of a CSV file in whatever encoding and dialect it has."""
-    text, _ = decode_table(file)
-    if "\x00" in text:
-        raise invalid("/file", f"{file.name} holds NUL characters; it is no CSV file.", "csv")
-    try:
-        dialect: Any = csv.Sniffer().sniff(text[:20_000], _DELIMITERS)
-        dialect.doublequote = True  # The sniffer sees only the first rows.
-    except csv.Error:
-        dialect = csv.excel
-    try:
-        table = list(csv.reader(io.StringIO(text, newline=""), dialect))
-    except csv.Error as error:
-        raise invalid("/file", f"{file.name} is no CSV: {error}.", "csv") from error
-    if not table or not any(table[0]):
-        raise invalid("/file", f"{file.name} has no header row.", "empty")
-    if len(table) > MAX_ROWS:
-        raise invalid("/file", f"At most {MAX_ROWS} rows at once; split the file.", "too_long")
-    return [name.strip() for name in table[0]], table[1:]
-
-
-def decode_table(file: File) -> tuple[str, str]:
-    """A file's text and the encoding that it was read in.
-
-    UTF-8 and what has a byte order mark tell themselves. Other files are taken for Windows-1252
-    unless the sender says otherwise: a guess from a few letters would be wrong in silence.
-    """
-    for encoding in _encodings(file):
-        try:
-            return file.content.decode(encoding), encoding
-        except (UnicodeDecodeError, LookupError):
-            continue
-    detail = f"{file.name} can't be read as {' or '.join(_encodings(file))}; say its `encoding`."
-    raise invalid("/encoding", detail, "encoding")
-
-
-def _encodings(file: File) -> tuple[str, ...]:
-    if file.encoding is not None:
-        return (file.encoding,)
-    if file.content[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        return ("utf-16",)
-    return ("utf-8-sig", "cp1252")
-
-
 def lookup_tables(mapping: Mapping, files: Lookup[str, File]) -> dict[str, dict[str, str]]:
     """The tables that a mapping looks values up in."""
     tables: dict[str, dict[str, str]] = {}
@@ -123,7 +69,8 @@ def lookup_tables(mapping: Mapping, files: Lookup[str, File]) -> dict[str, dict[
             if rule.optional:
                 continue
             raise invalid("/lookups", f"The mapping needs the file {rule.file!r}.", "missing_file")
-        header, rows = read_table(files[rule.file])
+        found = read_table(files[rule.file])
+        header, rows = found.header, found.rows
         for column in (rule.key, rule.value):
             if column not in header:
                 raise invalid(
@@ -144,11 +91,12 @@ def prepare(
     now: datetime,
 ) -> Prepared:
     """Check every row; refuses the whole file with each faulty row and column."""
-    header, table = read_table(file)
+    table = read_table(file)
+    header = table.header
     _demand_columns(mapping, header, extra)
     translator = Translator(mapping, source, lookup_tables(mapping, lookups), extra)
     check = _Check(translator, types(view), extra["exported_at"], now)
-    for number, cells in enumerate(table, start=2):
+    for number, cells in enumerate(table.rows, start=2):
         if any(cell.strip() for cell in cells):
             check.row(number, header, cells)
     if check.faults:
@@ -160,7 +108,7 @@ def prepare(
     return Prepared(
         rows=check.rows,
         skipped=check.skipped,
-        encoding=decode_table(file)[1],
+        encoding=table.encoding,
         events=[event for _, event in check.said.values()],
         absent_ids=[identity for identity in check.possible if identity not in check.said],
     )

@@ -54,7 +54,13 @@ class ValueFrom(_Closed):
     map: dict[str, Any] | None = Field(None, description="Replace values; others are faulty")
     lookup: str | None = Field(None, description="Look the value up in a table of `lookups`")
     as_: Literal["text", "decimal", "integer", "boolean"] | None = Field(None, alias="as")
-    case: Literal["lower", "upper"] | None = Field(None, description="Change the case")
+    case: Literal["lower", "upper"] | None = Field(
+        None, description="Change the case, before `map` is looked at"
+    )
+    point: Literal[".", ","] | None = Field(
+        None,
+        description="What parts a number's decimals; the other one and spaces group its thousands",
+    )
 
 
 def _of_one_row(where: Filter) -> Filter:
@@ -174,6 +180,8 @@ class Translator:
             return source.value
         if source.lookup is not None:
             return self._tables.get(source.lookup, {}).get(str(value))
+        if source.case is not None:
+            value = str(value).lower() if source.case == "lower" else str(value).upper()
         if source.map is not None:
             if str(value) not in source.map:
                 known = ", ".join(sorted(source.map))
@@ -181,8 +189,6 @@ class Translator:
             value = source.map[str(value)]
             if not isinstance(value, str):
                 return value
-        if source.case is not None:
-            value = str(value).lower() if source.case == "lower" else str(value).upper()
         return _typed(value, source)
 
 
@@ -224,7 +230,7 @@ def _typed(value: Any, source: ValueFrom) -> Any:
             raise _Faulty(column, f"{value!r} is neither true nor false.")
         case "decimal" | "integer":
             try:
-                number = Decimal(str(value).strip())
+                number = Decimal(_plain_number(str(value), source.point))
             except InvalidOperation as error:
                 raise _Faulty(column, f"{value!r} is no number.") from error
             if not number.is_finite():
@@ -232,6 +238,16 @@ def _typed(value: Any, source: ValueFrom) -> Any:
             if source.as_ == "integer" and number != number.to_integral_value():
                 raise _Faulty(column, f"{value!r} is no whole number.")
             return number
+
+
+def _plain_number(text: str, point: str | None) -> str:
+    text = text.strip()
+    if point is None:
+        return text
+    grouping = "," if point == "." else "."
+    for mark in (grouping, " ", "\u00a0", "\u202f", "'"):
+        text = text.replace(mark, "")
+    return text.replace(point, ".")
 
 
 def _occurrence(rule: TimeFrom, row: Row) -> dict[str, str]:
