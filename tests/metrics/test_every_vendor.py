@@ -15,6 +15,7 @@ import pytest
 
 from services.metrics.sources.vendors import VENDORS
 from tests.metrics.test_webhooks import translated
+from tests.support.asking import shown
 from tests.support.house import Key
 
 SECRET = "whsec_" + base64.b64encode(b"thirty-two-bytes-of-a-shared-key").decode()
@@ -169,3 +170,40 @@ def test_custom_fields_ride_along_where_the_mapping_names_them(key: Key) -> None
     assert send(key, "pipedrive", path, json.dumps(body).encode()).status_code == 200
     (fact,) = translated(key, 1)
     assert fact["data"]["region"] == "north"
+
+
+def test_a_mapping_is_mended_with_eyes_open(key: Key) -> None:
+    """Stages nobody mapped are seen, the mended mapping is tried, and then all is settled again."""
+    path = connect(key, "pipedrive")
+
+    def moved(number: int, stage: int, day: int) -> bytes:
+        now = {"id": number, "status": None, "value": 10, "currency": "EUR", "stage_id": stage,
+               "pipeline_id": 3, "stage_change_time": f"2026-03-{day:02}T10:00:00Z"}  # fmt: skip
+        meta = {"action": "change", "entity": "deal", "company_id": "7",
+                "timestamp": f"2026-03-{day:02}T10:00:01.000Z"}  # fmt: skip
+        return json.dumps({"data": now, "previous": {"stage_id": 1}, "meta": meta}).encode()
+
+    for body in (moved(1, 8, 10), moved(1, 9, 12), moved(2, 9, 14)):
+        assert send(key, "pipedrive", path, body).status_code == 200
+    before = translated(key, 3)
+    assert {f["type"] for f in before} == {"crm.opportunity.stage_changed"}
+    seen = key.get("metrics", "/v1/sources/pipedrive/seen")
+    assert seen["deliveries"] == {"translated": 3}
+    assert [
+        (s["pipeline"], s["stage"], s["deals"], s["outcome"], s["mapped"]) for s in seen["stages"]
+    ] == [("3", "8", 1, "open", False), ("3", "9", 2, "open", False)]
+    mended = {"pipelines": {"3": {"8": "open", "9": "won"}}}
+    tried = key.post("metrics", "/v1/sources/pipedrive/mapping-preview", {"mapping": mended})
+    assert (tried["records"], tried["unchanged"], tried["added"], tried["gone"]) == (2, 1, 2, 2)
+    assert "closed: " in str(tried["examples"][0]["after"])
+    refused = key.send("POST", "metrics", "/v1/sources/pipedrive/mapping-preview",
+                       json={"mapping": {"pipelines": {"3": {"9": "wonn"}}}})  # fmt: skip
+    assert refused.status_code == 422
+    key.send("PATCH", "metrics", "/v1/sources/pipedrive",
+             json={"mapping": mended, "reason": "Stage 9 is the last"})  # fmt: skip
+    assert key.post("metrics", "/v1/sources/pipedrive/settle")["changed"] == 4
+    assert key.post("metrics", "/v1/sources/pipedrive/settle")["changed"] == 0
+    won = {"kind": "count", "events": ["crm.opportunity.closed"]}
+    moves = {"kind": "count", "events": ["crm.opportunity.stage_changed"]}
+    assert shown(key, won, "2026-03") == [2]
+    assert shown(key, moves, "2026-03") == [1]

@@ -9,9 +9,12 @@ from pydantic import Field, ValidationError
 
 from services.metrics.commands.credentials import Vault, rotate_token
 from services.metrics.commands.definitions import describe_source
+from services.metrics.commands.deliveries import settle_again
 from services.metrics.domain.facts import SourceDescribed
 from services.metrics.domain.mapping import Mapping
 from services.metrics.queries import definitions as queries
+from services.metrics.queries.seen import MappingEffect, Traffic, effect, traffic
+from services.metrics.sources.opportunities import CrmMapping
 from services.metrics.sources.vendors import VENDORS
 from shared.closed import faults_of
 from shared.errors import CONFLICT, INVALID, Fault
@@ -85,6 +88,22 @@ class SourceAnswer(Known):
     """A source as known at a basis."""
 
     source: Source = Field(description="The source")
+
+
+class TrafficAnswer(Traffic, Known):
+    """What a source has sent, as known at a basis."""
+
+
+class MappingTried(Wire):
+    """A mapping to be tried."""
+
+    mapping: dict[str, Any] = Field(description="As it would be saved")
+
+
+class Settled(Wire):
+    """What settling all records again has changed."""
+
+    changed: int = Field(ge=0, description="Facts restated, added or retracted")
 
 
 def _mapping(kind: str, mapping: dict[str, Any]) -> dict[str, Any]:
@@ -215,5 +234,53 @@ def rotate_source_token(
             transaction.connection, transaction.tenant_id, key, transaction.known_at
         )
         return Answer(_shown(described, revision, token), 200, revision)
+
+    return caller.command(work)
+
+
+@router.get("/sources/{key}/seen")
+def show_what_was_seen(
+    key: str, reader: Annotated[Reader, Depends(reads("metrics:read"))]
+) -> TrafficAnswer:
+    """Show what a source has sent: its last delivery, and the stages and values seen so far.
+
+    What `mapped` denies still needs a place in the mapping, if the vendor's default is not right.
+    """
+    with reader.view() as view:
+        described, _ = queries.source(view, key)
+        return TrafficAnswer(
+            **traffic(view, described).model_dump(),
+            known_at=view.known_at,
+            basis=view.basis.token,
+            open=view.open,
+        )
+
+
+@router.post("/sources/{key}/mapping-preview")
+def preview_source_mapping(
+    key: str, body: MappingTried, reader: Annotated[Reader, Depends(reads("metrics:read"))]
+) -> MappingEffect:
+    """Show what another mapping would do to all that a source has said; nothing is changed."""
+    with reader.view() as view:
+        described, _ = queries.source(view, key)
+        if described.kind not in VENDORS or VENDORS[described.kind].settle is None:
+            raise CONFLICT.refusal("Only mappings of CRMs are previewed; files have a dry run.")
+        _mapping(described.kind, body.mapping)
+        return effect(view, described, CrmMapping.model_validate(body.mapping))
+
+
+@router.post("/sources/{key}/settle", response_model=Settled)
+def settle_source_again(
+    key: str, caller: Annotated[Caller, Depends(writes("metrics:write"))]
+) -> Response:
+    """Bring all records of a source up to its present mapping.
+
+    Facts that it makes otherwise are restated, and those that it no longer makes are retracted;
+    answers about earlier knowledge stay. Look at `mapping-preview` first.
+    """
+
+    def work(transaction: Transaction) -> Answer:
+        described, _ = queries.source(transaction, key)
+        return Answer(Settled(changed=settle_again(transaction, described)))
 
     return caller.command(work)

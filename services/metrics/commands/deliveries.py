@@ -18,6 +18,7 @@ from services.metrics.domain.facts import RecordObserved, Retracted, SourceDescr
 from services.metrics.domain.types import check_data
 from services.metrics.queries.definitions import source as find_source
 from services.metrics.queries.definitions import types
+from services.metrics.queries.seen import record_names
 from services.metrics.sources.delivery import (
     Delivery,
     Fact,
@@ -27,12 +28,13 @@ from services.metrics.sources.delivery import (
     Translation,
 )
 from services.metrics.sources.opportunities import CrmMapping
-from services.metrics.sources.vendors import VENDORS, Vendor
+from services.metrics.sources.records import fold_record
+from services.metrics.sources.vendors import vendor_of
 from services.metrics.tables import deliveries, quarantine
 from shared.chain import canonical_json, parse_json
-from shared.clock import from_micros, to_micros
-from shared.errors import CONFLICT, NOT_FOUND, UNAUTHENTICATED, UNAVAILABLE, Fault, Refusal
-from shared.events import Event, NewEvent
+from shared.clock import to_micros
+from shared.errors import NOT_FOUND, UNAUTHENTICATED, UNAVAILABLE, Fault, Refusal
+from shared.events import NewEvent
 from shared.ids import new_id
 from shared.ledger import Ledger, Transaction, new_event
 from shared.telemetry import log
@@ -106,13 +108,6 @@ def _public(public_url: str | None, url: str) -> str:
         return url
     query = urlsplit(url).query
     return public_url if "?" in public_url or not query else f"{public_url}?{query}"
-
-
-def vendor_of(kind: str) -> Vendor:
-    """How a kind of source sends; refuses where it sends no webhooks."""
-    if kind not in VENDORS:
-        raise CONFLICT.refusal(f"A source of kind {kind!r} takes files, not webhooks.")
-    return VENDORS[kind]
 
 
 def translate_pending(ledger: Ledger, tenant_ids: Iterable[UUID], limit: int = 100) -> int:
@@ -236,27 +231,28 @@ def _settle(
     """The events that bring a record's stream up to all that was ever observed of it."""
     source = f"/sources/{described.key}"
     stream = f"record/{described.key}/{record}"
-    past = transaction.stream(stream)
-    observed, standing, versions = _fold(past)
-    fresh = [o for o in dict.fromkeys(said) if o not in observed]
-    if not fresh:
+    known = fold_record(transaction.stream(stream))
+    fresh = [o for o in dict.fromkeys(said) if o not in known.observed]
+    if said and not fresh:
         translation.known += 1
         return []
     mapping = CrmMapping.model_validate(described.mapping)
     settle = vendor_of(described.kind).settle
     assert settle is not None, "kinds that observe records settle them"
-    facts = {f.event_id: f for f in settle(record, {*observed, *fresh}, mapping)}
-    # A fact that the door took first leaves a gap, so the last revision counts, not their number.
-    revision = max((e.revision or 0 for e in past), default=0) + 1
-    new = [_observed(source, stream, revision, record, fresh, transaction.known_at)]
+    facts = {f.event_id: f for f in settle(record, {*known.observed, *fresh}, mapping)}
+    revision, new = known.revision, list[NewEvent]()
+    if fresh:
+        revision += 1
+        new.append(_observed(source, stream, revision, record, fresh, transaction.known_at))
     for identity, fact in facts.items():
         data = _canonical(transaction, fact, translation)
-        before = standing.get(identity)
+        before = known.standing.get(identity)
         if before is not None and before.data == data:
             continue
         revision += 1
-        new.append(_fact_event(source, stream, revision, fact, data, versions.get(identity, 0)))
-    for identity in standing.keys() - facts.keys():
+        version = known.versions.get(identity, 0)
+        new.append(_fact_event(source, stream, revision, fact, data, version))
+    for identity in known.standing.keys() - facts.keys():
         revision += 1
         gone = Retracted(
             source=source, event_id=identity, reason="no longer follows from the record"
@@ -268,32 +264,21 @@ def _settle(
     return new
 
 
+def settle_again(transaction: Transaction, described: SourceDescribed) -> int:
+    """Bring every record of a source up to its present mapping; how many facts changed."""
+    changed, translation = 0, Translation()
+    for record in record_names(transaction, described.key):
+        new = _settle(transaction, described, record, [], translation)
+        if new:
+            changed += sum(o.status == "accepted" for o in transaction.append(new))
+    return changed
+
+
 def _canonical(transaction: Transaction, fact: Fact, translation: Translation) -> str:
     # What is not valid of a fact (an amount of twenty digits) is left out and told; the fact holds.
     checked, faults = check_data(types(transaction)[fact.name], fact.data)
     translation.faults += [(fact.event_id, fault) for fault in faults]
     return canonical_json(checked)
-
-
-def _fold(
-    past: Iterable[Event],
-) -> tuple[set[Observation], dict[str, Event], dict[str, int]]:
-    """From a record's stream: all observations, the facts that stand, how often each was said."""
-    observed: set[Observation] = set()
-    standing: dict[str, Event] = {}
-    versions: dict[str, int] = {}
-    for event in past:
-        if event.name == "source.record_observed":
-            payload = RecordObserved.model_validate(parse_json(event.data))
-            for o in payload.observations:
-                at = from_micros(int(o["at"]))
-                observed.add(Observation(payload.record, o["property"], o["value"], at))
-        elif event.name == "ledger.retracted":
-            standing.pop(Retracted.model_validate(parse_json(event.data)).event_id or "", None)
-        else:
-            standing[event.event_id] = event
-            versions[event.event_id] = versions.get(event.event_id, 0) + 1
-    return observed, standing, versions
 
 
 def _observed(

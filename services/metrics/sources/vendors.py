@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -27,6 +27,7 @@ from services.metrics.sources import (
 )
 from services.metrics.sources.delivery import Delivery, Fact, Observation, Secrets, Translation
 from services.metrics.sources.opportunities import CrmMapping, Outcome, settle
+from shared.errors import CONFLICT
 
 Settle = Callable[[str, Iterable[Observation], CrmMapping], list[Fact]]
 
@@ -35,19 +36,28 @@ Settle = Callable[[str, Iterable[Observation], CrmMapping], list[Fact]]
 class Vendor:
     """One kind of source. `signed` kinds need a secret; for others it is a further lock.
 
-    `kept` leaves out of a body what must not be stored; `ignores` says which deliveries are only
-    answered; `headers` are the prefixes of header names that are stored with a delivery.
+    `stages` is what the vendor's standard stages mean. `kept` leaves out of a body what must not be
+    stored; `ignores` says which deliveries are only answered; `headers` are the prefixes of header
+    names that are stored with a delivery.
     """
 
     authenticate: Callable[[Delivery, Secrets, Any], None]
     translate: Callable[[Delivery, Any, str], Translation]
     mapping: type[BaseModel] = CrmMapping
     settle: Settle | None = None
+    stages: Mapping[str, Outcome] = field(default_factory=dict)
     signed: bool = False
     headers: tuple[str, ...] = ()
     kept: Callable[[bytes], bytes] = lambda body: body
     ignores: Callable[[Delivery], bool] = lambda delivery: False
     answer: tuple[bytes, str] | None = None
+
+
+def vendor_of(kind: str) -> Vendor:
+    """How a kind of source sends; refuses where it sends no webhooks."""
+    if kind not in VENDORS:
+        raise CONFLICT.refusal(f"A source of kind {kind!r} takes files, not webhooks.")
+    return VENDORS[kind]
 
 
 def _deals(defaults: Mapping[str, Outcome] | None = None) -> Settle:
@@ -57,6 +67,7 @@ def _deals(defaults: Mapping[str, Outcome] | None = None) -> Settle:
 VENDORS: dict[str, Vendor] = {
     "hubspot": Vendor(
         hubspot.authenticate, hubspot.translate, settle=hubspot.settle, signed=True,
+        stages=hubspot.STAGES,
         headers=("x-hubspot-",),
     ),
     "salesforce-outbound": Vendor(
@@ -74,9 +85,12 @@ VENDORS: dict[str, Vendor] = {
     "pipedrive": Vendor(pipedrive.authenticate, pipedrive.translate, settle=_deals()),
     "bitrix24": Vendor(
         bitrix24.authenticate, bitrix24.translate, settle=_deals(bitrix24.STAGES), signed=True,
+        stages=bitrix24.STAGES,
         kept=bitrix24.kept,
     ),
-    "kommo": Vendor(kommo.authenticate, kommo.translate, settle=_deals(kommo.STAGES)),
+    "kommo": Vendor(
+        kommo.authenticate, kommo.translate, settle=_deals(kommo.STAGES), stages=kommo.STAGES
+    ),
     "superoffice": Vendor(
         superoffice.authenticate, superoffice.translate, settle=_deals(), signed=True,
         headers=("x-superoffice-",), ignores=superoffice.is_test,

@@ -1,0 +1,44 @@
+"""A record of a source as its stream tells it: what was observed, and which facts stand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from services.metrics.domain.facts import RecordObserved, Retracted
+from services.metrics.sources.delivery import Observation
+from shared.chain import parse_json
+from shared.clock import from_micros
+from shared.events import Event
+
+
+@dataclass
+class Record:
+    """All observations, the facts that stand by id, and how often each was said.
+
+    `revision` is the stream's last; a fact that the door took first leaves a gap in them.
+    """
+
+    observed: set[Observation] = field(default_factory=set)
+    standing: dict[str, Event] = field(default_factory=dict)
+    versions: dict[str, int] = field(default_factory=dict)
+    revision: int = 0
+
+
+def fold_record(past: Iterable[Event]) -> Record:
+    """A record from its stream, oldest event first."""
+    record = Record()
+    for event in past:
+        record.revision = max(record.revision, event.revision or 0)
+        if event.name == "source.record_observed":
+            payload = RecordObserved.model_validate(parse_json(event.data))
+            for o in payload.observations:
+                at = from_micros(int(o["at"]))
+                record.observed.add(Observation(payload.record, o["property"], o["value"], at))
+        elif event.name == "ledger.retracted":
+            gone = Retracted.model_validate(parse_json(event.data)).event_id or ""
+            record.standing.pop(gone, None)
+        else:
+            record.standing[event.event_id] = event
+            record.versions[event.event_id] = record.versions.get(event.event_id, 0) + 1
+    return record
