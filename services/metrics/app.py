@@ -24,6 +24,7 @@ from services.metrics.api import (
 )
 from services.metrics.commands.credentials import KeyAuthentication, Vault
 from services.metrics.commands.intake import Intake
+from services.metrics.commands.reading_back import ReadsBack
 from services.metrics.projections import project
 from services.metrics.queries.kept_types import KeptTypes
 from services.metrics.settings import MetricsSettings
@@ -46,7 +47,7 @@ DESCRIPTION = (
 def create_app(settings: ServiceSettings, database: Database, ledger: Ledger) -> FastAPI:
     """The metrics service over an open database."""
     assert isinstance(settings, MetricsSettings)
-    key = settings.secrets_key.get_secret_value() if settings.secrets_key else None
+    vault = _vault(settings)
     runtime = Runtime(
         service="metrics",
         settings=settings,
@@ -56,7 +57,8 @@ def create_app(settings: ServiceSettings, database: Database, ledger: Ledger) ->
         authenticate=KeyAuthentication(database, ledger.clock),
         ready_checks={"database": SERVICE.ready_check(database)},
         parts={
-            "vault": Vault(key),
+            "vault": vault,
+            "reads_back": _reads_back(settings, ledger),
             "group_commit": GroupCommit(ledger),
             "intake": Intake(database),
             "types": KeptTypes(ledger),
@@ -87,7 +89,17 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 
 def create_workers(settings: ServiceSettings, ledger: Ledger) -> Workers:
-    return workers.create_workers(ledger)
+    return workers.create_workers(ledger, _reads_back(settings, ledger).answer_for)
+
+
+def _vault(settings: ServiceSettings) -> Vault:
+    assert isinstance(settings, MetricsSettings)
+    return Vault(settings.secrets_key.get_secret_value() if settings.secrets_key else None)
+
+
+def _reads_back(settings: ServiceSettings, ledger: Ledger) -> ReadsBack:
+    assert isinstance(settings, MetricsSettings)
+    return ReadsBack(ledger, _vault(settings), private=settings.private_connectors)
 
 
 SERVICE = Service(

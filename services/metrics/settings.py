@@ -18,3 +18,6 @@ class MetricsSettings(ServiceSettings):
     secrets_key: SecretStr | None = Field(
         None, description="Fernet key that seals the secrets of sources"
     )
+    private_connectors: bool = Field(
+        False, description="Let sources be read back from private addresses, too (own networks)"
+    )

@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from uuid import UUID
 
-from services.metrics.commands.deliveries import translate_pending
+from services.metrics.commands.deliveries import (
+    ReadBack,
+    not_read_back,
+    translate_or_set_aside,
+    translate_pending,
+)
+from services.metrics.commands.reading_back import NOT_YET
 from services.metrics.commands.restated import tell_holders
 from services.metrics.queries.series import wanted_series
 from services.metrics.replay.cells.build import build_step, drop_cells
@@ -18,13 +24,24 @@ from shared.workers import Task, Workers
 PAUSE_SECONDS = 0.5
 CELLS_PAUSE_SECONDS = 2.0
 TELLING_PAUSE_SECONDS = 5.0
+READ_BACK_PAUSE_SECONDS = 60.0
 
 
-def translate_step(ledger: Ledger) -> bool:
+def translate_step(ledger: Ledger, read_back: ReadBack) -> bool:
     """Translate what is pending; True where there may be more."""
     with ledger.database.read(None) as connection:
         tenants = tenant_ids(connection)
-    return translate_pending(ledger, tenants) > 0
+    return translate_pending(ledger, tenants, read_back) > 0
+
+
+def read_back_step(ledger: Ledger, read_back: ReadBack) -> bool:
+    """Try again what could not be read back; the vendor may answer by now."""
+    with ledger.database.read(None) as connection:
+        tenants = tenant_ids(connection)
+    for tenant_id in tenants:
+        for delivery_id in not_read_back(ledger, tenant_id, NOT_YET):
+            translate_or_set_aside(ledger, tenant_id, delivery_id, read_back)
+    return False
 
 
 def cells_step(ledger: Ledger) -> bool:
@@ -79,9 +96,12 @@ def rebuild_cells(
         progress(done, total)
 
 
-def create_workers(ledger: Ledger) -> Workers:
+def create_workers(ledger: Ledger, read_back: ReadBack) -> Workers:
     """The workers of this service."""
-    translate = Task("metrics.translate", lambda: translate_step(ledger), PAUSE_SECONDS)
+    translate = Task("metrics.translate", lambda: translate_step(ledger, read_back), PAUSE_SECONDS)
+    again = Task(
+        "metrics.read-back", lambda: read_back_step(ledger, read_back), READ_BACK_PAUSE_SECONDS
+    )
     build = Task("metrics.cells", lambda: cells_step(ledger), CELLS_PAUSE_SECONDS)
     tell = Task("metrics.restated", Telling(ledger).step, TELLING_PAUSE_SECONDS)
-    return Workers(ledger.database, [translate, build, tell])
+    return Workers(ledger.database, [translate, again, build, tell])

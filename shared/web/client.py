@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import ipaddress
+import socket
 from typing import Any, TypeVar
 
 import httpx
@@ -10,7 +12,7 @@ import stamina
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from shared.chain import parse_json
-from shared.errors import REGISTRY, UNAVAILABLE, Fault, ProblemType, Refusal
+from shared.errors import FORBIDDEN, REGISTRY, UNAVAILABLE, Fault, ProblemType, Refusal
 from shared.telemetry import current_trace
 
 CONNECT_SECONDS = 2.0
@@ -149,3 +151,69 @@ class Peer:
             f"The {self.name} service does not answer as it should ({cause}).",
             headers={"Retry-After": "5"},
         )
+
+
+class Outside:
+    """Somebody else's system, read over HTTPS with an address that holds our key.
+
+    Only public addresses are asked unless `private` says otherwise, redirects are not followed, and
+    answers are bounded: whoever may name an address here must not reach our own network with it.
+    """
+
+    def __init__(self, base_url: str, *, private: bool = False) -> None:
+        self._private = private
+        self._url = httpx.URL(base_url if base_url.endswith("/") else base_url + "/")
+        self._client = httpx.Client(
+            timeout=httpx.Timeout(READ_SECONDS, connect=CONNECT_SECONDS), follow_redirects=False
+        )
+
+    @property
+    def host(self) -> str:
+        return self._url.host
+
+    def get(self, path: str, params: dict[str, Any]) -> Any:
+        """The JSON that an address answers with; refuses with 503 where it does not answer."""
+        self._demand_public()
+        try:
+            for attempt in stamina.retry_context(
+                on=_NotReached, attempts=ATTEMPTS, timeout=RETRY_WITHIN_SECONDS, wait_max=1.0
+            ):
+                with attempt:
+                    return self._get(path, params)
+        except _NotReached as error:
+            raise UNAVAILABLE.refusal(
+                f"{self._url.host} does not answer as it should ({error}).",
+                headers={"Retry-After": "60"},
+            ) from error
+        raise AssertionError("a retry context ends with an answer or an error")
+
+    def _demand_public(self) -> None:
+        if self._private:
+            return
+        if self._url.scheme != "https" or not _is_public(self._url.host):
+            raise FORBIDDEN.refusal(
+                f"{self._url.host} is no public HTTPS address; only such are read from."
+            )
+
+    def _get(self, path: str, params: dict[str, Any]) -> Any:
+        try:
+            response = self._client.get(self._url.join(path), params=params)
+        except (httpx.TransportError, httpx.DecodingError) as error:
+            raise _NotReached(type(error).__name__) from error
+        if response.status_code != 200 or len(response.content) > MAX_ANSWER_BYTES:
+            raise _NotReached(f"status {response.status_code}")
+        try:
+            return parse_json(response.content)
+        except ValueError as error:
+            raise _NotReached("an answer that is no JSON") from error
+
+    def close(self) -> None:
+        self._client.close()
+
+
+def _is_public(host: str) -> bool:
+    try:
+        found = socket.getaddrinfo(host, None)
+    except OSError:
+        return False
+    return bool(found) and all(ipaddress.ip_address(entry[4][0]).is_global for entry in found)

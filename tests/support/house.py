@@ -181,7 +181,8 @@ def open_house(databases: Databases, *, simulate: bool = False) -> Iterator[Hous
         }
 
     try:
-        start(METRICS, MetricsSettings(**common(), secrets_key=SECRETS_KEY))
+        start(METRICS, MetricsSettings(**common(), secrets_key=SECRETS_KEY,
+                                       private_connectors=True))  # fmt: skip
         metrics_url = running["metrics"].url
         start(GOALS, GoalsSettings(**common(), metrics_url=metrics_url))
         start(

@@ -11,6 +11,8 @@ from sqlalchemy import select, update
 
 from services.metrics.commands.credentials import Vault
 from services.metrics.commands.deliveries import receive, takes_cloudevents, translate_one
+from services.metrics.commands.reading_back import ReadsBack
+from services.metrics.sources.delivery import NotReadable
 from services.metrics.tables import deliveries, quarantine
 from shared.chain import parse_json
 from shared.errors import CONFLICT, NOT_FOUND
@@ -164,9 +166,16 @@ def retry_delivery(
 ) -> Response:
     """Translate a quarantined delivery again, now that the mapping is mended."""
 
+    reads_back = caller.runtime.parts["reads_back"]
+    assert isinstance(reads_back, ReadsBack)
+    try:
+        answer = reads_back.answer_for(caller.tenant_id, delivery_id)
+    except NotReadable as error:
+        raise CONFLICT.refusal(str(error)) from error
+
     def work(transaction: Transaction) -> Answer:
         _find(transaction, delivery_id)
-        translate_one(transaction, delivery_id)
+        translate_one(transaction, delivery_id, answer)
         return Answer(_delivery(_find(transaction, delivery_id)))
 
     return caller.command(work)

@@ -10,6 +10,7 @@ from pydantic import Field, ValidationError
 from services.metrics.commands.credentials import Vault, rotate_token
 from services.metrics.commands.definitions import describe_source
 from services.metrics.commands.deliveries import settle_again
+from services.metrics.commands.reading_back import ReadsBack
 from services.metrics.domain.facts import SourceDescribed
 from services.metrics.domain.mapping import Mapping
 from services.metrics.queries import definitions as queries
@@ -22,7 +23,7 @@ from shared.ledger import Transaction
 from shared.web.pages import Page, Pages
 from shared.web.routes import router as make_router
 from shared.web.runtime import Answer, Caller, Reader, reads, writes
-from shared.web.wire import Change, Key, Known, Prose, Reason, Wire
+from shared.web.wire import Change, InstantField, Key, Known, Prose, Reason, Wire
 
 router = make_router("sources")
 SourceKind = Literal[
@@ -31,6 +32,7 @@ SourceKind = Literal[
     "cloudevents", "files",
 ]  # fmt: skip
 assert {*get_args(SourceKind)} == {*VENDORS, "files"}, "every vendor can be connected"
+RestUrl = Annotated[str, Field(max_length=1_000, pattern=r"^https?://[^/\s]+/")]
 Secret = Annotated[str, Field(min_length=8, max_length=500)]
 
 
@@ -52,6 +54,11 @@ class NewSource(Wire):
     public_url: Annotated[str, Field(max_length=1_000, pattern=r"^https?://")] | None = Field(
         None, description="Address that the vendor signs, where a proxy changes it"
     )
+    rest_url: RestUrl | None = Field(
+        None,
+        description="Address of the system's REST interface with our key in it, to read back what "
+        "it only names (Bitrix24); sealed, never returned",
+    )
     reason: Prose = Field("", description="Why it is described like this")
 
 
@@ -66,6 +73,7 @@ class SourceChange(Change):
         None, description="Address that the vendor signs"
     )
     state: Literal["active", "retired"] | None = Field(None, description="Retired: takes no more")
+    rest_url: RestUrl | None = Field(None, description="Address to read back from; sealed")
     reason: Reason = Field(description="Why it changes")
 
 
@@ -98,6 +106,19 @@ class MappingTried(Wire):
     """A mapping to be tried."""
 
     mapping: dict[str, Any] = Field(description="As it would be saved")
+
+
+class Since(Wire):
+    """From when on to read back."""
+
+    since: InstantField = Field(description="Moment from which changes are read")
+
+
+class Reconciled(Wire):
+    """What reading a source back has found."""
+
+    records: int = Field(ge=0, description="Records that changed in the source's system")
+    added: int = Field(ge=0, description="Events that were missing here")
 
 
 class Settled(Wire):
@@ -161,6 +182,8 @@ def create_source(
             connection, tenant_id = transaction.connection, transaction.tenant_id
             if body.secrets:
                 _vault(caller).store(connection, tenant_id, body.key, body.secrets)
+            if body.rest_url:
+                _vault(caller).store_address(connection, tenant_id, body.key, body.rest_url)
             token = rotate_token(connection, tenant_id, body.key, transaction.known_at)
         shown = _shown(described, revision, token)
         return Answer(shown, 201, revision, f"/v1/sources/{body.key}")
@@ -212,6 +235,9 @@ def change_source(
         payload = described.model_copy(update=changed)
         if body.secrets is not None:
             _vault(caller).store(transaction.connection, transaction.tenant_id, key, body.secrets)
+        if body.rest_url is not None:
+            connection, tenant_id = transaction.connection, transaction.tenant_id
+            _vault(caller).store_address(connection, tenant_id, key, body.rest_url)
         saved, revision = describe_source(transaction, payload, revision)
         return Answer(_shown(saved, revision), 200, revision)
 
@@ -284,3 +310,18 @@ def settle_source_again(
         return Answer(Settled(changed=settle_again(transaction, described)))
 
     return caller.command(work)
+
+
+@router.post("/sources/{key}/reconcile")
+def reconcile_source(
+    key: str, body: Since, caller: Annotated[Caller, Depends(writes("metrics:write"))]
+) -> Reconciled:
+    """Read back all that changed in the source's system since a moment, and add what is missing.
+
+    For senders that lose what they send while we do not answer. What is known already changes
+    nothing.
+    """
+    reads_back = caller.runtime.parts["reads_back"]
+    assert isinstance(reads_back, ReadsBack)
+    seen, added = reads_back.reconcile(caller.tenant_id, key, body.since, caller.principal.actor)
+    return Reconciled(records=seen, added=added)

@@ -7,12 +7,12 @@ import binascii
 import hashlib
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
 from cryptography.fernet import Fernet, InvalidToken
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
 
 from services.metrics.tables import api_keys, source_secrets, webhook_tokens
 from shared.clock import Clock
@@ -188,6 +188,10 @@ def source_of_token(database: Database, token: str) -> tuple[UUID, str]:
     raise NOT_FOUND.refusal("This webhook address is not in use.")
 
 
+# Secrets stand in the slots below; the address to read back from has its own.
+_ADDRESS_SLOT = 9
+
+
 class Vault:
     """Seals sources' secrets with the key from the configuration."""
 
@@ -198,14 +202,31 @@ class Vault:
         self, connection: Connection, tenant_id: UUID, source: str, values: Sequence[str]
     ) -> None:
         """Replace a source's secrets: the present one first, then the one still valid."""
+        self._replace(connection, tenant_id, source, dict(enumerate(values)))
+
+    def store_address(
+        self, connection: Connection, tenant_id: UUID, source: str, address: str
+    ) -> None:
+        """Replace the address that a source is read back from; our key stands in it."""
+        self._replace(connection, tenant_id, source, {_ADDRESS_SLOT: address})
+
+    def _replace(
+        self, connection: Connection, tenant_id: UUID, source: str, values: Mapping[int, str]
+    ) -> None:
         fernet = self._fernet
         if fernet is None:
             raise CONFLICT.refusal(
                 "No key for sealing secrets is configured; set METRICS_SECRETS_KEY."
             )
-        mine = (source_secrets.c.tenant_id == tenant_id, source_secrets.c.source == source)
-        connection.execute(delete(source_secrets).where(*mine))
-        for slot, value in enumerate(values):
+        of_kind = source_secrets.c.slot == _ADDRESS_SLOT
+        connection.execute(
+            delete(source_secrets).where(
+                source_secrets.c.tenant_id == tenant_id,
+                source_secrets.c.source == source,
+                of_kind if _ADDRESS_SLOT in values else ~of_kind,
+            )
+        )
+        for slot, value in values.items():
             connection.execute(
                 insert(source_secrets).values(
                     tenant_id=tenant_id,
@@ -217,9 +238,21 @@ class Vault:
 
     def open(self, connection: Connection, tenant_id: UUID, source: str) -> list[str]:
         """A source's valid secrets."""
+        return self._opened(connection, tenant_id, source, source_secrets.c.slot < _ADDRESS_SLOT)
+
+    def address(self, connection: Connection, tenant_id: UUID, source: str) -> str | None:
+        """The address that a source is read back from, where it has one."""
+        of_kind = source_secrets.c.slot == _ADDRESS_SLOT
+        return next(iter(self._opened(connection, tenant_id, source, of_kind)), None)
+
+    def _opened(
+        self, connection: Connection, tenant_id: UUID, source: str, which: ColumnElement[bool]
+    ) -> list[str]:
         rows = connection.execute(
             select(source_secrets.c.sealed)
-            .where(source_secrets.c.tenant_id == tenant_id, source_secrets.c.source == source)
+            .where(
+                source_secrets.c.tenant_id == tenant_id, source_secrets.c.source == source, which
+            )
             .order_by(source_secrets.c.slot)
         ).scalars()
         try:

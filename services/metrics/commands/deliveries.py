@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -110,7 +110,13 @@ def _public(public_url: str | None, url: str) -> str:
     return public_url if "?" in public_url or not query else f"{public_url}?{query}"
 
 
-def translate_pending(ledger: Ledger, tenant_ids: Iterable[UUID], limit: int = 100) -> int:
+# Reads what a delivery only names; None where it says all itself.
+ReadBack = Callable[[UUID, str], Any]
+
+
+def translate_pending(
+    ledger: Ledger, tenant_ids: Iterable[UUID], read_back: ReadBack, limit: int = 100
+) -> int:
     """Translate stored deliveries, oldest first; returns how many were looked at."""
     count = 0
     for tenant_id in tenant_ids:
@@ -123,30 +129,65 @@ def translate_pending(ledger: Ledger, tenant_ids: Iterable[UUID], limit: int = 1
             ).scalars()
             ids = list(pending)
         for delivery_id in ids:
-            _translate_or_set_aside(ledger, tenant_id, delivery_id)
+            translate_or_set_aside(ledger, tenant_id, delivery_id, read_back)
             count += 1
     return count
 
 
-def _translate_or_set_aside(ledger: Ledger, tenant_id: UUID, delivery_id: str) -> None:
+def translate_or_set_aside(
+    ledger: Ledger, tenant_id: UUID, delivery_id: str, read_back: ReadBack
+) -> None:
     """Translate a delivery; one that we fail on is set aside, so that it holds up no other."""
     try:
+        # Outside of the transaction: a vendor may take its time to answer.
+        answer = read_back(tenant_id, delivery_id)
         with ledger.transaction(tenant_id, actor="translator") as transaction:
-            translate_one(transaction, delivery_id)
+            translate_one(transaction, delivery_id, answer)
+    except NotReadable as error:
+        _set_aside(ledger, tenant_id, delivery_id, str(error))
     except Exception as error:
         if isinstance(error, Refusal) and error.problem is UNAVAILABLE:
             raise
         log("deliveries").error("translation-failed", delivery=delivery_id, exc_info=error)
-        with ledger.database.write(tenant_id) as connection:
-            connection.execute(
-                update(deliveries)
-                .where(deliveries.c.tenant_id == tenant_id, deliveries.c.delivery_id == delivery_id)
-                .values(state="quarantined", detail="We failed to translate this; see the log.")
+        detail = "We failed to translate this; see the log."
+        _set_aside(ledger, tenant_id, delivery_id, detail)
+
+
+def _set_aside(ledger: Ledger, tenant_id: UUID, delivery_id: str, detail: str) -> None:
+    with ledger.database.write(tenant_id) as connection:
+        connection.execute(
+            update(deliveries)
+            .where(deliveries.c.tenant_id == tenant_id, deliveries.c.delivery_id == delivery_id)
+            .values(state="quarantined", detail=detail[:2_000])
+        )
+
+
+def not_read_back(ledger: Ledger, tenant_id: UUID, detail: str) -> list[str]:
+    """The deliveries that were set aside with a detail that begins so."""
+    with ledger.database.read(tenant_id) as connection:
+        rows = connection.execute(
+            select(deliveries.c.delivery_id)
+            .where(
+                deliveries.c.tenant_id == tenant_id,
+                deliveries.c.state == "quarantined",
+                deliveries.c.detail.startswith(detail, autoescape=True),
             )
+            .order_by(deliveries.c.delivery_id)
+            .limit(100)
+        )
+        return list(rows.scalars())
 
 
-def translate_one(transaction: Transaction, delivery_id: str) -> str:
-    """Turn one stored delivery into events, in one transaction; its new state."""
+def delivery_of(row: Any) -> Delivery:
+    """A stored delivery as its vendor's file reads it."""
+    return Delivery("", parse_json(row.headers), row.body, row.received_at)
+
+
+def translate_one(transaction: Transaction, delivery_id: str, answer: Any = None) -> str:
+    """Turn one stored delivery into events, in one transaction; its new state.
+
+    `answer` is what was read back of the record that it names.
+    """
     mine = (
         deliveries.c.tenant_id == transaction.tenant_id,
         deliveries.c.delivery_id == delivery_id,
@@ -155,13 +196,12 @@ def translate_one(transaction: Transaction, delivery_id: str) -> str:
     if row.state not in ("received", "quarantined") and not row.detail:
         return str(row.state)
     described, _ = find_source(transaction, row.source)
-    delivery = Delivery("", parse_json(row.headers), row.body, row.received_at)
     try:
-        translation = _translate(described, delivery)
+        translation = _translate(described, delivery_of(row), answer)
     except NotReadable as error:
         state, detail, count = "quarantined", str(error), 0
     else:
-        count = _append(transaction, described, translation)
+        count = append_translation(transaction, described, translation)
         faults = translation.faults
         nothing = bool(faults) and not count and not translation.known
         state = "quarantined" if nothing else "translated"
@@ -172,13 +212,18 @@ def translate_one(transaction: Transaction, delivery_id: str) -> str:
     return state
 
 
-def _translate(described: SourceDescribed, delivery: Delivery) -> Translation:
+def _translate(described: SourceDescribed, delivery: Delivery, answer: Any) -> Translation:
     vendor = vendor_of(described.kind)
     mapping = vendor.mapping.model_validate(described.mapping)
+    if answer is not None and vendor.complete is not None:
+        return vendor.complete(delivery, answer, mapping)
     return vendor.translate(delivery, mapping, f"/sources/{described.key}")
 
 
-def _append(transaction: Transaction, described: SourceDescribed, translation: Translation) -> int:
+def append_translation(
+    transaction: Transaction, described: SourceDescribed, translation: Translation
+) -> int:
+    """Append the events that a translation gives, and keep what it can't; how many were new."""
     new: list[NewEvent] = []
     kinds = types(transaction)
     for item in translation.items:

@@ -96,6 +96,13 @@ def _sent(form: Lookup[str, str]) -> str:
     return datetime.fromtimestamp(int(form["ts"])).astimezone().isoformat()
 
 
+def complete(delivery: Delivery, answer: Any, mapping: CrmMapping) -> Translation:
+    """What a delivery means, now that the deal that it names was read back."""
+    _, action, _ = named(delivery)
+    portal = dict(pairs_of(delivery.body)).get("auth[domain]", "")
+    return read_deal(answer, portal, action == "add", mapping)
+
+
 def read_deal(answer: Any, portal: str, created: bool, mapping: CrmMapping) -> Translation:
     """What a portal's answer says of a deal: `crm.item.get`, or the older `crm.deal.get`."""
     translation = Translation()
@@ -120,6 +127,19 @@ def read_deal(answer: Any, portal: str, created: bool, mapping: CrmMapping) -> T
     except GARBLED as error:
         raise NotReadable(f"The portal's answer lacks or garbles {error}.") from error
     return translation
+
+
+def observe_deal(
+    translation: Translation, item: dict[str, Any], portal: str, since: datetime,
+    mapping: CrmMapping,
+) -> None:  # fmt: skip
+    """What a list of changed deals says of one: how it stands, and that it is new if it is."""
+    found = read_deal({"result": {"item": item}}, portal, False, mapping)
+    translation.observations += found.observations
+    created = item.get("createdTime")
+    if created and moment_of(created) >= since:
+        record = found.observations[0].record
+        translation.observe(record, moment_of(created), {"snapshot": True, "born": True})
 
 
 # The older method writes the same fields in capitals, and some under other names.

@@ -37,8 +37,8 @@ class Vendor:
     """One kind of source. `signed` kinds need a secret; for others it is a further lock.
 
     `stages` is what the vendor's standard stages mean. `kept` leaves out of a body what must not be
-    stored; `ignores` says which deliveries are only answered; `headers` are the prefixes of header
-    names that are stored with a delivery.
+    stored; `complete` reads a record that a delivery only named; `ignores` says which deliveries
+    are only answered; `headers` are the prefixes of header names that are stored with a delivery.
     """
 
     authenticate: Callable[[Delivery, Secrets, Any], None]
@@ -49,6 +49,7 @@ class Vendor:
     signed: bool = False
     headers: tuple[str, ...] = ()
     kept: Callable[[bytes], bytes] = lambda body: body
+    complete: Callable[[Delivery, Any, Any], Translation] | None = None
     ignores: Callable[[Delivery], bool] = lambda delivery: False
     answer: tuple[bytes, str] | None = None
 
@@ -86,7 +87,7 @@ VENDORS: dict[str, Vendor] = {
     "bitrix24": Vendor(
         bitrix24.authenticate, bitrix24.translate, settle=_deals(bitrix24.STAGES), signed=True,
         stages=bitrix24.STAGES,
-        kept=bitrix24.kept,
+        kept=bitrix24.kept, complete=bitrix24.complete,
     ),
     "kommo": Vendor(
         kommo.authenticate, kommo.translate, settle=_deals(kommo.STAGES), stages=kommo.STAGES
