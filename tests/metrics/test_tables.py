@@ -150,3 +150,21 @@ def test_a_workbook_of_deals_becomes_a_metric(key: Key) -> None:
     key.post("metrics", "/v1/metrics", body)
     values = key.get("metrics", "/v1/metrics/won/values", period="2024-Q1")["values"]
     assert values[0]["numerator"] == "4000.25"
+
+
+def test_history_from_a_file_is_loaded_apart_and_counts_once_it_is_closed(key: Key) -> None:
+    made = key.post("metrics", "/v1/backfills", {"name": "2023", "reason": "The old system"})
+    table = b"figure,date,value\nmargin,2023-12-31,7\n"
+    loaded = upload(key, table, "a.csv", preset="figures", backfill=made["id"])
+    assert (loaded.status_code, loaded.json()["accepted"]) == (201, 1)
+    latest = {"kind": "latest", "events": ["metric.observed"], "field": "value"}
+    body = {"key": "margin", "name": "Margin", "unit": "count", "definition": latest}
+    key.post("metrics", "/v1/metrics", body)
+    path = "/v1/metrics/margin/values"
+    assert key.get("metrics", path, period="2023-Q4")["values"][0]["value"] is None
+    shown = key.get("metrics", path, period="2023-Q4", with_backfill=made["id"])
+    assert shown["values"][0]["value"] == 7
+    key.post("metrics", f"/v1/backfills/{made['id']}/close", {"reason": "Checked"})
+    assert key.get("metrics", path, period="2023-Q4")["values"][0]["value"] == 7
+    late = upload(key, table, "a.csv", preset="figures", backfill=made["id"])
+    assert late.status_code == 409

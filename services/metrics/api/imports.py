@@ -67,7 +67,7 @@ class TablePreview(Wire):
 SAMPLES = 5
 _FIELDS = {
     "file", "source", "preset", "mapping", "exported_at", "currency", "encoding", "dry_run",
-    "lookups", "sheet",
+    "lookups", "sheet", "backfill",
 }  # fmt: skip
 
 
@@ -108,6 +108,9 @@ def import_csv(
     sheet: Annotated[
         str | None, Form(max_length=100, description="Sheet of a workbook; default: the first")
     ] = None,
+    backfill: Annotated[
+        str | None, Form(max_length=36, description="Load into this open backfill")
+    ] = None,
     dry_run: Annotated[bool, Form(description="Only check, and say what would change")] = False,
     lookups: Annotated[
         list[UploadFile] | None, File(description="Tables that the mapping looks values up in")
@@ -134,7 +137,8 @@ def import_csv(
         prepared = prepare(view, f"/sources/{source_key}", rules, table, beside, extra, now)
 
     def work(transaction: Any) -> Answer:
-        report = import_file(transaction, f"/sources/{source_key}", prepared, exported)
+        origin = f"/sources/{source_key}"
+        report = import_file(transaction, origin, prepared, exported, backfill)
         body = {**vars(report), "id": report.import_id, "at": transaction.known_at}
         body.pop("import_id")
         shown = Import.model_validate(body)

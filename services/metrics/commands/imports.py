@@ -11,6 +11,7 @@ from typing import Any
 from msgspec.structs import replace as replace_fields
 from sqlalchemy import insert, select
 
+from services.metrics.commands.history import demand_open
 from services.metrics.domain.cloudevents import Rejected, read_cloudevent
 from services.metrics.domain.facts import Retracted
 from services.metrics.domain.mapping import Mapping, Translator
@@ -177,13 +178,19 @@ def _demand_columns(mapping: Mapping, header: Sequence[str], extra: Lookup[str, 
 
 
 def import_file(
-    transaction: Transaction, source: str, prepared: Prepared, exported_at: datetime
-) -> Report:
-    """Append what the file says that is not known yet.
+    transaction: Transaction, source: str, prepared: Prepared, exported_at: datetime,
+    backfill: str | None = None,
+) -> Report:  # fmt: skip
+    """Append what the file says that is not known yet, into an open backfill where one is named.
 
     A fact that stands with the same content is left alone, one that changed is restated, and one
     that the same record no longer gives is retracted, if the export is newer than what stands.
     """
+    if backfill is not None:
+        demand_open(transaction, backfill)
+        # History that is loaded apart takes nothing back.
+        events = [replace_fields(event, backfill=backfill) for event in prepared.events]
+        prepared = replace(prepared, events=events, absent_ids=[])
     ids = [e.event_id for e in prepared.events] + prepared.absent_ids
     standing = _standing(transaction, source, ids)
     report = Report(new_id(), source, prepared.rows, prepared.skipped, encoding=prepared.encoding)
