@@ -89,7 +89,9 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 
 def create_workers(settings: ServiceSettings, ledger: Ledger) -> Workers:
-    return workers.create_workers(ledger, _reads_back(settings, ledger).answer_for)
+    assert isinstance(settings, MetricsSettings)
+    read_back = _reads_back(settings, ledger).answer_for
+    return workers.create_workers(ledger, read_back, settings.raw_body_days)
 
 
 def _vault(settings: ServiceSettings) -> Vault:

@@ -18,6 +18,9 @@ class MetricsSettings(ServiceSettings):
     secrets_key: SecretStr | None = Field(
         None, description="Fernet key that seals the secrets of sources"
     )
+    raw_body_days: int | None = Field(
+        None, ge=1, description="Days that bodies of translated deliveries are kept; default: ever"
+    )
     private_connectors: bool = Field(
         False, description="Let sources be read back from private addresses, too (own networks)"
     )

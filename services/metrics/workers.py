@@ -7,6 +7,7 @@ from uuid import UUID
 
 from services.metrics.commands.deliveries import (
     ReadBack,
+    forget_bodies,
     not_read_back,
     translate_or_set_aside,
     translate_pending,
@@ -25,6 +26,7 @@ PAUSE_SECONDS = 0.5
 CELLS_PAUSE_SECONDS = 2.0
 TELLING_PAUSE_SECONDS = 5.0
 READ_BACK_PAUSE_SECONDS = 60.0
+HOUR_SECONDS = 3_600.0
 
 
 def translate_step(ledger: Ledger, read_back: ReadBack) -> bool:
@@ -96,12 +98,23 @@ def rebuild_cells(
         progress(done, total)
 
 
-def create_workers(ledger: Ledger, read_back: ReadBack) -> Workers:
+def forget_step(ledger: Ledger, days: int | None) -> bool:
+    """Empty raw bodies that are older than they are to be kept."""
+    if days is not None:
+        with ledger.database.read(None) as connection:
+            tenants = tenant_ids(connection)
+        for tenant_id in tenants:
+            forget_bodies(ledger, tenant_id, days)
+    return False
+
+
+def create_workers(ledger: Ledger, read_back: ReadBack, raw_body_days: int | None) -> Workers:
     """The workers of this service."""
+    forget = Task("metrics.forget", lambda: forget_step(ledger, raw_body_days), HOUR_SECONDS)
     translate = Task("metrics.translate", lambda: translate_step(ledger, read_back), PAUSE_SECONDS)
     again = Task(
         "metrics.read-back", lambda: read_back_step(ledger, read_back), READ_BACK_PAUSE_SECONDS
     )
     build = Task("metrics.cells", lambda: cells_step(ledger), CELLS_PAUSE_SECONDS)
     tell = Task("metrics.restated", Telling(ledger).step, TELLING_PAUSE_SECONDS)
-    return Workers(ledger.database, [translate, again, build, tell])
+    return Workers(ledger.database, [translate, again, build, tell, forget])

@@ -49,7 +49,7 @@ def test_every_command_of_the_tour_runs_and_answers_as_shown(tmp_path: Path) -> 
     environment = {**os.environ, "WORTHWHILE_PORT_BASE": "18401"}
     done = subprocess.run(
         ["bash", "-e", "-c", "\n".join(script)],
-        cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120, check=False,
+        cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=400, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     for mark, promised in shown:

@@ -13,6 +13,7 @@ from urllib.parse import urlencode
 
 import pytest
 
+from services.metrics.commands.deliveries import forget_bodies
 from services.metrics.sources.vendors import VENDORS
 from tests.metrics.test_webhooks import translated
 from tests.support.asking import shown
@@ -207,3 +208,20 @@ def test_a_mapping_is_mended_with_eyes_open(key: Key) -> None:
     moves = {"kind": "count", "events": ["crm.opportunity.stage_changed"]}
     assert shown(key, won, "2026-03") == [2]
     assert shown(key, moves, "2026-03") == [1]
+
+
+def test_a_delivery_can_be_looked_at_until_its_body_is_forgotten(key: Key) -> None:
+    path = connect(key, "salesforce-outbound")
+    assert send(key, "salesforce-outbound", path, SOAP.encode()).status_code == 200
+    translated(key, 1)
+    (listed,) = key.get("metrics", "/v1/deliveries")["items"]
+    shown_one = key.get("metrics", f"/v1/deliveries/{listed['id']}")
+    assert "0067Q00000Ku4bR" in shown_one["body"]
+    assert "do-not-keep" not in shown_one["body"]
+    reader = key.house.key(None, "metrics:read")
+    assert reader.send("GET", "metrics", f"/v1/deliveries/{listed['id']}").status_code == 403
+    ledger = key.house.ledgers["metrics"]
+    assert forget_bodies(ledger, key.tenant_id, 1) == 0
+    assert forget_bodies(ledger, key.tenant_id, -1) == 1
+    assert key.get("metrics", f"/v1/deliveries/{listed['id']}")["body"] is None
+    assert key.post("metrics", f"/v1/deliveries/{listed['id']}/retry")["state"] == "translated"

@@ -16,7 +16,7 @@ from services.metrics.sources.delivery import NotReadable
 from services.metrics.tables import deliveries, quarantine
 from shared.chain import parse_json
 from shared.errors import CONFLICT, NOT_FOUND
-from shared.ledger import Transaction
+from shared.ledger import Transaction, View
 from shared.web.pages import Page, Pages
 from shared.web.routes import router as make_router
 from shared.web.runtime import Answer, Caller, Reader, reads, runtime_of, writes
@@ -36,6 +36,15 @@ class Delivery(Wire):
     )
     detail: str = Field(description="Why it was not understood, or what was left out")
     events: int = Field(ge=0, description="Events that it gave")
+
+
+class InspectedDelivery(Delivery):
+    """A delivery with what came."""
+
+    headers: dict[str, str] = Field(description="Headers that were kept")
+    body: str | None = Field(
+        description="The body as text; null once it is older than raw bodies are kept"
+    )
 
 
 class SourceDismissal(Wire):
@@ -137,6 +146,24 @@ def list_deliveries(
         return pages.page(view, rows, lambda row: row.delivery_id, _delivery)
 
 
+@router.get("/deliveries/{delivery_id}")
+def inspect_delivery(
+    delivery_id: str, caller: Annotated[Reader, Depends(reads("metrics:write"))]
+) -> InspectedDelivery:
+    """Look at a delivery as it came: for whoever mends the mapping.
+
+    Credentials that ride in a body were left out when it was stored.
+    """
+    with caller.view() as view:
+        row = _find(view, delivery_id)
+        text = row.body.decode("utf-8", "replace")
+        return InspectedDelivery(
+            **vars(_delivery(row)),
+            headers=parse_json(row.headers),
+            body=text if row.body else None,
+        )
+
+
 def _delivery(row: Any) -> Delivery:
     return Delivery(
         id=row.delivery_id,
@@ -148,10 +175,10 @@ def _delivery(row: Any) -> Delivery:
     )
 
 
-def _find(transaction: Transaction, delivery_id: str) -> Any:
-    row = transaction.connection.execute(
+def _find(view: View, delivery_id: str) -> Any:
+    row = view.connection.execute(
         select(deliveries).where(
-            deliveries.c.tenant_id == transaction.tenant_id,
+            deliveries.c.tenant_id == view.tenant_id,
             deliveries.c.delivery_id == delivery_id,
         )
     ).one_or_none()

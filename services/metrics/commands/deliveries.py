@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 from uuid import UUID
@@ -162,6 +162,23 @@ def _set_aside(ledger: Ledger, tenant_id: UUID, delivery_id: str, detail: str) -
         )
 
 
+def forget_bodies(ledger: Ledger, tenant_id: UUID, days: int) -> int:
+    """Empty the bodies of deliveries that were understood, or dismissed, so many days ago."""
+    before = ledger.clock.now() - timedelta(days=days)
+    with ledger.database.write(tenant_id) as connection:
+        forgotten = connection.execute(
+            update(deliveries)
+            .where(
+                deliveries.c.tenant_id == tenant_id,
+                deliveries.c.state.in_(("translated", "dismissed")),
+                deliveries.c.received_at < before,
+                deliveries.c.body != b"",
+            )
+            .values(body=b"")
+        )
+        return forgotten.rowcount
+
+
 def not_read_back(ledger: Ledger, tenant_id: UUID, detail: str) -> list[str]:
     """The deliveries that were set aside with a detail that begins so."""
     with ledger.database.read(tenant_id) as connection:
@@ -193,7 +210,7 @@ def translate_one(transaction: Transaction, delivery_id: str, answer: Any = None
         deliveries.c.delivery_id == delivery_id,
     )
     row = transaction.connection.execute(select(deliveries).where(*mine)).one()
-    if row.state not in ("received", "quarantined") and not row.detail:
+    if row.state not in ("received", "quarantined") and (not row.detail or not row.body):
         return str(row.state)
     described, _ = find_source(transaction, row.source)
     try:

@@ -105,6 +105,8 @@ def _translate_item(item: dict[str, Any], translation: Translation, mapping: Crm
     if kind not in ("deal", "contact"):
         translation.ignored += 1
         return
+    if mapping.account and mapping.account != str(item["portalId"]):
+        raise ValueError("portalId: the notification is another account's")
     record, at = _record(item, kind), _moment(item["occurredAt"])
     match change:
         case "creation":
