@@ -225,3 +225,45 @@ def test_a_delivery_can_be_looked_at_until_its_body_is_forgotten(key: Key) -> No
     assert forget_bodies(ledger, key.tenant_id, -1) == 1
     assert key.get("metrics", f"/v1/deliveries/{listed['id']}")["body"] is None
     assert key.post("metrics", f"/v1/deliveries/{listed['id']}/retry")["state"] == "translated"
+
+
+def test_a_closing_that_was_missed_is_told_by_the_deal_itself(key: Key) -> None:
+    """The deal's amount is edited a week after it was won, and that is all that reaches us."""
+    path = connect(key, "pipedrive")
+    now = {"id": 1, "status": "won", "value": 10, "currency": "EUR", "stage_id": 2,
+           "won_time": "2026-03-24T15:40:02Z", "update_time": "2026-03-31T08:00:00Z"}  # fmt: skip
+    meta = {"action": "change", "entity": "deal", "company_id": "7",
+            "timestamp": "2026-03-31T08:00:01.000Z"}  # fmt: skip
+    body = {"data": now, "previous": {"value": 12}, "meta": meta}
+    assert send(key, "pipedrive", path, json.dumps(body).encode()).status_code == 200
+    (fact,) = translated(key, 1)
+    assert (fact["type"], fact["time"]) == ("crm.opportunity.closed", "2026-03-24T15:40:02Z")
+
+
+def test_a_lead_that_changes_later_restates_its_beginning(key: Key) -> None:
+    path = connect(key, "salesforce-outbound")
+
+    def lead(channel: str, modified: str) -> bytes:
+        fields = (f"<s:Id>00Q7Q00000LmNoP</s:Id><s:CreatedDate>2026-03-18T07:00:05.000Z"
+                  f"</s:CreatedDate><s:LastModifiedDate>{modified}</s:LastModifiedDate>"
+                  f"<s:LeadSource>{channel}</s:LeadSource>")  # fmt: skip
+        begin, end = SOAP.index("<s:Id>"), SOAP.index("</sObject>")
+        return (SOAP[:begin] + fields + SOAP[end:]).replace("Opportunity", "Lead").encode()
+
+    for body in (lead("Web", "2026-03-18T07:00:05.000Z"), lead("Fair", "2026-03-20T07:00:05.000Z"),
+                 lead("Web", "2026-03-18T07:00:05.000Z")):  # fmt: skip
+        assert send(key, "salesforce-outbound", path, body).status_code == 200
+    translated(key, 3)
+    leads = {"kind": "count", "events": ["crm.lead.created"]}
+    assert shown(key, leads, "2026-03") == [1]
+    fair = {**leads, "where": {"field": "channel", "value": "Fair"}}
+    assert shown(key, fair, "2026-03") == [1]
+    assert key.get("metrics", "/v1/deliveries", state="quarantined")["items"] == []
+
+
+def test_an_event_without_a_time_occurred_when_it_came(key: Key) -> None:
+    path = connect(key, "cloudevents")
+    item = {"specversion": "1.0", "id": "1", "source": "/x", "type": "a.b.lead.created"}
+    assert send(key, "cloudevents", path, json.dumps(item).encode()).status_code == 200
+    (fact,) = translated(key, 1)
+    assert fact["time"][:10] == datetime.now(UTC).date().isoformat()

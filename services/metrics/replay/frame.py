@@ -11,6 +11,8 @@ from fractions import Fraction
 from functools import cached_property
 from typing import Any
 
+from msgspec import Struct
+
 from services.metrics.domain.filters import lookup
 from shared.periods import ONE_DAY, Calendar, Period
 
@@ -25,8 +27,7 @@ NO_VALUE = "(none)"
 ROW, UNTIL = "\x00row", "\x00until"
 
 
-@dataclass(slots=True, frozen=True)
-class Row:
+class Row(Struct, frozen=True):
     """One counting event, as the fold sees it."""
 
     position: int

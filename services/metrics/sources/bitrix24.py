@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping as Lookup
 from datetime import datetime
 from typing import Any
 from urllib.parse import quote_plus
@@ -14,6 +13,7 @@ from services.metrics.sources.delivery import (
     NotReadable,
     Secrets,
     Translation,
+    epoch_ms,
     equal,
     event_item,
     moment_of,
@@ -68,7 +68,7 @@ def translate(delivery: Delivery, mapping: CrmMapping, source: str) -> Translati
     form = dict(pairs_of(delivery.body))
     portal = form.get("auth[domain]", "")
     try:
-        at = moment_of(_sent(form))
+        at = epoch_ms(int(form["ts"]) * 1_000)
     except GARBLED as error:
         raise NotReadable("The form has no `ts`.") from error
     if kind == "deal" and action == "delete":
@@ -90,10 +90,6 @@ def translate(delivery: Delivery, mapping: CrmMapping, source: str) -> Translati
     else:
         translation.ignored += 1
     return translation
-
-
-def _sent(form: Lookup[str, str]) -> str:
-    return datetime.fromtimestamp(int(form["ts"])).astimezone().isoformat()
 
 
 def complete(delivery: Delivery, answer: Any, mapping: CrmMapping) -> Translation:

@@ -37,7 +37,9 @@ def translate(delivery: Delivery, mapping: Mapping, source: str) -> Translation:
     translation = Translation()
     for item in _items(delivery):
         try:
-            _translate_item(item, translation, mapping, source)
+            # Without a time of its own an event occurred when it came.
+            timed = {"time": delivery.received_at.isoformat(), **item}
+            _translate_item(timed, translation, mapping, source)
         except GARBLED as error:
             translation.faults.append(garbled(item, error))
     return translation

@@ -13,6 +13,7 @@ from services.metrics.sources.delivery import (
     NotReadable,
     Secrets,
     Translation,
+    epoch_ms,
     equal,
     event_item,
     moment_of,
@@ -65,9 +66,7 @@ def translate(delivery: Delivery, mapping: CrmMapping, source: str) -> Translati
 
 def _sent_at(meta: dict[str, Any]) -> datetime:
     stamp = meta["timestamp"]
-    if isinstance(stamp, int):
-        return moment_of(datetime.fromtimestamp(stamp).astimezone().isoformat())
-    return moment_of(stamp)
+    return epoch_ms(stamp * 1_000) if isinstance(stamp, int) else moment_of(stamp)
 
 
 def _time(fields: dict[str, Any], *names: str) -> datetime | None:
@@ -108,6 +107,11 @@ def _deal(
         **mapping.own_fields({**(now.get("custom_fields") or {}), **now}),
     }
     translation.observe(record, at or sent, said)
+    ended = _time(now, f"{status}_time") if status in ("won", "lost") else None
+    if ended is not None and not closed:
+        # The closing itself did not reach us; the deal still says when it was.
+        names = ("snapshot", "status", "amount", "currency")
+        translation.observe(record, ended, {name: said[name] for name in names})
 
 
 def _lead(

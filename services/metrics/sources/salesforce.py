@@ -41,10 +41,12 @@ def observe_record(
         case "Lead" if created or "IsConverted" not in fields or "CreatedDate" in fields:
             born = fields.get("CreatedDate")
             moment = moment_of(born) if isinstance(born, str) else at
+            # A lead that was changed since says so, and restates what was told of its beginning.
+            more = {"sequence": at.isoformat()} if at > moment else {}
             data = {"channel": fields.get("LeadSource"), "campaign": fields.get("Campaign")}
             translation.items.append(
                 event_item("crm.lead.created", source, f"lead/{record}/created", moment, data,
-                           subject=f"lead/{record}")
+                           subject=f"lead/{record}", **more)
             )  # fmt: skip
         case _:
             translation.ignored += 1

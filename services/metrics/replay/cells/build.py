@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import date
+from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Connection, delete, insert, select, update
@@ -28,6 +29,7 @@ from shared.clock import to_micros
 from shared.database import Database, insert_once
 from shared.ledger.rebuild import head_of
 from shared.ledger.tables import events
+from shared.periods import Calendar
 
 Chunks = dict[int, Chunk]
 # So many segments are folded before what they gave is written in one short transaction.
@@ -76,19 +78,39 @@ def _fold_run(
     names = sorted({name for one in due for name in one.names})
     which: list[Condition] = [events.c.name.in_(names)]
     ground = Ground.of(rules_of(connection, tenant_id), tenant_id, until)
-    begun, ended = changed(connection, ground, due[0].calendar, after, until, which)
-    days: dict[int, date] = {}
-    return [(one, fold_rows(one, [(1, begun), (-1, ended)], days)) for one in due]
+    calendar = due[0].calendar
+    begun, ended = changed(connection, ground, calendar, after, until, which)
+    signed = [(1, prepared(begun, calendar)), (-1, prepared(ended, calendar))]
+    return [(one, fold_rows(one, signed)) for one in due]
 
 
-def fold_rows(
-    one: Series, signed: Sequence[tuple[int, Sequence[Row]]], days: dict[int, date] | None = None
-) -> Chunks:
+@dataclass(slots=True)
+class Told:
+    """A row with what every series asks of it: worked out once for all of them."""
+
+    row: Row
+    fields: dict[str, Any]
+    ordinal: int
+    month: int
+    leaf: int
+
+
+def prepared(rows: Sequence[Row], calendar: Calendar) -> list[Told]:
+    """Rows made ready for folding, by the days of a calendar."""
+    found = []
+    for row in rows:
+        day = row.occurred_on or calendar.day_of(row.occurred_at)
+        month, leaf = day.year * 12 + day.month - 1, int.from_bytes(row.leaf, "big")
+        found.append(Told(row, view_of(row), day.toordinal(), month, leaf))
+    return found
+
+
+def fold_rows(one: Series, signed: Sequence[tuple[int, Sequence[Told]]]) -> Chunks:
     """The chunks of rows that begin (+1) or cease (-1) to count, by month."""
-    fold = _Folding(one, days if days is not None else {})
+    fold = _Folding(one)
     for sign, rows in signed:
         for row in rows:
-            if row.name in one.names:
+            if row.row.name in one.names:
                 fold.add(row, sign)
     return fold.chunks
 
@@ -96,49 +118,46 @@ def fold_rows(
 class _Folding:
     """Rows on their way into chunks."""
 
-    def __init__(self, one: Series, days: dict[int, date]) -> None:
+    def __init__(self, one: Series) -> None:
         leaf = one.leaf
         self.chunks: Chunks = {}
-        self._series, self._days = one, days
-        self._passes = compile_filter(leaf.where)
-        self._filters = leaf.where is not None
+        self._series, self._form = one, one.form
+        self._passes = compile_filter(leaf.where) if leaf.where is not None else None
         self._wanted = set(leaf.events)
         self._names = summands(leaf.field) if leaf.field and one.form != "texts" else None
         self._text = text_reader(leaf.field) if one.form == "texts" else None
         self._keys: dict[tuple[object, ...], str] = {}
 
-    def add(self, row: Row, sign: int) -> None:
-        one = self._series
-        fields = view_of(row) if self._filters or self._text else row.fields
-        passes = row.name in self._wanted and (not self._filters or self._passes(fields))
-        if not passes and one.form != "events":
+    def add(self, item: Told, sign: int) -> None:
+        row, form = item.row, self._form
+        passes = row.name in self._wanted and (self._passes is None or self._passes(item.fields))
+        if not passes and form != "events":
             return
-        text = self._text(fields) if self._text else None
+        text = self._text(item.fields) if self._text else None
         number = 0 if self._names is None else scaled_sum(row.fields, self._names)
-        if one.form != "events" and (number is None or (self._text and text is None)):
+        if form != "events" and (number is None or (self._text and text is None)):
             return
-        day = self._day_of(row)
-        month = day.year * 12 + day.month - 1
-        chunk = self.chunks.get(month)
+        chunk = self.chunks.get(item.month)
         if chunk is None:
-            chunk = self.chunks[month] = Chunk(one.form)
-        place = (day.toordinal(), chunk.owner(self._key_of(row)), sign)
-        if one.form == "events":
+            chunk = self.chunks[item.month] = Chunk(form)
+        owner = chunk.owner(self._key_of(row))
+        place = (item.ordinal, owner, sign)
+        if form == "events":
             subject = hashed(row.subject or f"#{row.position}")
             self._pack(chunk, number or 0, place, subject, row, passes and number is not None)
             return
         assert number is not None, "rows without a value were left out above"
-        chunk.add_sum(*place[:2], sign, sign * number, int.from_bytes(row.leaf, "big") * sign)
-        if one.form == "values":
+        chunk.add_sum(item.ordinal, owner, sign, sign * number, sign * item.leaf)
+        if form == "values":
             self._pack(chunk, number, place, NO_TEXT, row, passes)
         elif text is not None:
             chunk.rows.append((*place, *hashed(text)))
 
     def _key_of(self, row: Row) -> str:
         fields = row.fields
-        told = (fields.get("currency"), *map(fields.get, self._series.dimensions))
+        said = (fields.get("currency"), *map(fields.get, self._series.dimensions))
         # 1, 1.0 and true are equal to Python, and different keys.
-        values = (row.source, *told, *map(type, told))
+        values = (row.source, *said, *map(type, said))
         try:
             found = self._keys.get(values)
         except TypeError:  # A list or an object as a dimension.
@@ -153,19 +172,11 @@ class _Folding:
     ) -> None:  # fmt: skip
         if not fits(number):
             chunk.wide, number = True, 0
-        if self._series.form == "values":
+        if self._form == "values":
             chunk.rows.append((*place, number))
             return
         at = to_micros(row.moment)
         chunk.rows.append((*place, number, *subject, at, row.position, counted, row.leaf))
-
-    def _day_of(self, row: Row) -> date:
-        if row.occurred_on is not None:
-            return row.occurred_on
-        found = self._days.get(row.position)
-        if found is None:
-            found = self._days[row.position] = self._series.calendar.day_of(row.occurred_at)
-        return found
 
 
 def _write(

@@ -90,7 +90,7 @@ class Chunk:
             found = self.sums[day, owner] = Sum()
         found.count += count
         found.total += total
-        found.digest = (found.digest + digest) % DIGEST_MODULUS
+        found.digest += digest
 
     def take_in(self, stored: Stored) -> None:
         """Add another chunk of the same month."""
@@ -108,6 +108,8 @@ class Chunk:
 
     def encode(self) -> bytes | None:
         """Its stored form; None where nothing is left of it."""
+        for one in self.sums.values():
+            one.digest %= DIGEST_MODULUS
         kept = sorted((at, s) for at, s in self.sums.items() if s.count or s.total or s.digest)
         columns = self._columns()
         if not kept and not columns:

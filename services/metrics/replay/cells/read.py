@@ -12,7 +12,7 @@ from typing import Any
 
 from services.metrics.domain.definition import Leaf, Simple
 from services.metrics.domain.filters import Filter, compile_filter, related_in
-from services.metrics.replay.cells.build import fold_rows
+from services.metrics.replay.cells.build import fold_rows, prepared
 from services.metrics.replay.cells.chunk import SCALE, Chunk, Stored, decode
 from services.metrics.replay.cells.fetch import chunks_of, tail_of
 from services.metrics.replay.cells.packed import PackedFold
@@ -98,7 +98,8 @@ class Cells:
         if not segments:
             return None
         begun, ended = tail_of(reading, one, siblings, frame, segments * self.segment)
-        rest = fold_rows(one, [(1, begun), (-1, ended)])
+        signed = [(1, prepared(begun, one.calendar)), (-1, prepared(ended, one.calendar))]
+        rest = fold_rows(one, signed)
         return [*found, *(_stored(chunk) for chunk in rest.values())]
 
 
