@@ -99,6 +99,15 @@ class Up:
         raise AssertionError(f"{service} runs")
 
 
+def _won(number: int) -> dict[str, Any]:
+    """A Pipedrive deal that is won."""
+    now = {"id": number, "status": "won", "value": 10, "currency": "EUR", "stage_id": 2,
+           "won_time": "2024-02-01T15:40:02Z"}  # fmt: skip
+    meta = {"action": "change", "entity": "deal", "company_id": "7",
+            "timestamp": "2024-02-01T15:40:03.000Z"}  # fmt: skip
+    return {"data": now, "previous": {"status": "open"}, "meta": meta}
+
+
 @pytest.fixture
 def up(tmp_path: Path) -> Iterator[Up]:
     started = Up(tmp_path / "data")
@@ -120,14 +129,17 @@ def test_the_file_for_developers_names_all_and_is_private(up: Up) -> None:
 
 
 def test_a_service_killed_in_mid_ingest_loses_nothing_that_was_acknowledged(tmp_path: Path) -> None:
-    """Goal: each acknowledged event is there exactly once after kill -9 and a restart.
+    """Goal: each acknowledged event and delivery is there exactly once after kill -9 and a restart.
 
-    Method: single events and batches are pushed until the process is killed at a random moment;
-    then everything is started again, counted, verified, and the same events are pushed once more.
+    Method: batches and a CRM's webhooks are pushed until the process is killed at a random moment;
+    then everything is started again, what was delivered is translated, counted, and verified.
     """
     folder = tmp_path / "data"
     started = Up(folder)
+    made = started.client.post(started.url("/v1/sources"), json={"key": "pd", "kind": "pipedrive"})
+    hook = made.json()["webhook_path"]
     acknowledged: list[str] = []
+    delivered: list[int] = []
     killed_after = time.monotonic() + 1.5
     number = 0
     try:
@@ -135,6 +147,8 @@ def test_a_service_killed_in_mid_ingest_loses_nothing_that_was_acknowledged(tmp_
             batch = [closed(f"{number}/{i}", "2024-02-01") for i in range(20)]
             answer = started.client.post(started.url("/v1/events"), json=batch).json()
             acknowledged += [r["id"] for r in answer["results"] if r["status"] == "accepted"]
+            if started.client.post(started.url(hook), json=_won(number)).status_code == 200:
+                delivered.append(number)
             number += 1
             if time.monotonic() > killed_after:
                 os.kill(started.pid_of("metrics"), signal.SIGKILL)
@@ -147,6 +161,9 @@ def test_a_service_killed_in_mid_ingest_loses_nothing_that_was_acknowledged(tmp_
     again = Up(folder)
     body = {**WIN_RATE, "key": "n", "definition": WIN_RATE["definition"]["denominator"]}
     again.client.post(again.url("/v1/metrics"), json=body).raise_for_status()
+    waiting = again.url("/v1/deliveries?state=received")
+    while again.client.get(waiting).json()["items"]:
+        time.sleep(0.2)
     found: list[str] = []
     cursor = ""
     while True:
@@ -159,7 +176,9 @@ def test_a_service_killed_in_mid_ingest_loses_nothing_that_was_acknowledged(tmp_
     again.stop()
     assert len(set(found)) == len(found), "no event is there twice"
     assert set(acknowledged) <= set(found), "nothing acknowledged is lost"
-    assert len(found) % 20 == 0, "no batch is half there"
+    told = {identity.split("/")[2] for identity in found if "/deal/" in identity}
+    assert {str(deal) for deal in delivered} <= told, "what was delivered became a fact"
+    assert len([f for f in found if "/deal/" not in f]) % 20 == 0, "no batch is half there"
     environment = {**os.environ, "METRICS_DATABASE_URL": f"sqlite:///{folder}/metrics.db"}
     verified = subprocess.run(
         [sys.executable, "-m", "services.metrics", "verify"],
