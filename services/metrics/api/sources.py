@@ -51,8 +51,8 @@ class NewSource(Wire):
         description="What the system's own names mean: for CRMs `pipelines` (pipeline -> stage -> "
         "open, won or lost), `currency`, `lead`; else the mapping grammar of imports",
     )
-    public_url: Annotated[str, Field(max_length=1_000, pattern=r"^https?://")] | None = Field(
-        None, description="Address that the vendor signs, where a proxy changes it"
+    public_url: Annotated[str, Field(max_length=1_000, pattern=r"^https?://[^?#\s]+$")] | None = (
+        Field(None, description="Address that the vendor signs, where a proxy changes it")
     )
     rest_url: RestUrl | None = Field(
         None,
@@ -69,8 +69,8 @@ class SourceChange(Change):
         None, min_length=1, max_length=2, description="Valid secrets"
     )
     mapping: dict[str, Any] | None = Field(None, description="New mapping")
-    public_url: Annotated[str, Field(max_length=1_000, pattern=r"^https?://")] | None = Field(
-        None, description="Address that the vendor signs"
+    public_url: Annotated[str, Field(max_length=1_000, pattern=r"^https?://[^?#\s]+$")] | None = (
+        Field(None, description="Address that the vendor signs")
     )
     state: Literal["active", "retired"] | None = Field(None, description="Retired: takes no more")
     rest_url: RestUrl | None = Field(None, description="Address to read back from; sealed")

@@ -61,7 +61,7 @@ def receive(
     if described.state == "retired":
         raise NOT_FOUND.refusal("This webhook address is not in use.")
     now, vendor = ledger.clock.now(), vendor_of(described.kind)
-    delivery = Delivery(_public(described.public_url, url), headers, body, now)
+    delivery = Delivery(signed_address(described.public_url, url), headers, body, now)
     try:
         vendor.authenticate(delivery, secrets, vendor.mapping.model_validate(described.mapping))
     except NotAuthentic as error:
@@ -102,12 +102,12 @@ def takes_cloudevents(ledger: Ledger, token: str) -> bool:
     return described.kind == "cloudevents" and described.state == "active"
 
 
-def _public(public_url: str | None, url: str) -> str:
+def signed_address(public_url: str | None, url: str) -> str:
     """The address as the vendor knows it: our public one, with the query that came."""
     if public_url is None:
         return url
     query = urlsplit(url).query
-    return public_url if "?" in public_url or not query else f"{public_url}?{query}"
+    return f"{public_url}?{query}" if query else public_url
 
 
 # Reads what a delivery only names; None where it says all itself.

@@ -37,6 +37,11 @@ def authenticate(delivery: Delivery, secrets: Secrets, mapping: CrmMapping) -> N
         raise NotAuthentic(str(error)) from error
     if not any(equal(secret, given) for secret in secrets):
         raise NotAuthentic("auth[application_token] is not the token of this webhook.")
+    form = dict(pairs_of(delivery.body))
+    if mapping.account and mapping.account not in (
+        form.get("auth[member_id]"), form.get("auth[domain]"),
+    ):  # fmt: skip
+        raise NotAuthentic("The delivery is another portal's.")
 
 
 def kept(body: bytes) -> bytes:
@@ -106,20 +111,27 @@ def read_deal(answer: Any, portal: str, created: bool, mapping: CrmMapping) -> T
         result = answer["result"]
         fields = result.get("item", result)
         now = {_plain(name): value for name, value in fields.items()}
-        at = moment_of(now.get("createdtime" if created else "movedtime") or now["updatedtime"])
-        said = {
+        record, updated = f"{portal}/deal/{now['id']}", moment_of(now["updatedtime"])
+        moved = moment_of(now["movedtime"]) if now.get("movedtime") else updated
+        if created:
+            born = moment_of(now.get("createdtime") or now["updatedtime"])
+            translation.observe(record, born, {"snapshot": True, "born": True})
+        stands = {
             "snapshot": True,
-            "born": True if created else None,
             "stage": now.get("stageid"),
             "status": _SEMANTICS.get(now.get("stagesemanticid") or ""),
+            "pipeline": now.get("categoryid"),
+        }
+        said = {
+            "snapshot": True,
             "amount": now.get("opportunity"),
             "currency": now.get("currencyid"),
             "owner": now.get("assignedbyid"),
             "account": now.get("companyid"),
-            "pipeline": now.get("categoryid"),
             **mapping.own_fields(fields),
         }
-        translation.observe(f"{portal}/deal/{now['id']}", at, said)
+        translation.observe(record, moved, stands)
+        translation.observe(record, updated, said)
     except GARBLED as error:
         raise NotReadable(f"The portal's answer lacks or garbles {error}.") from error
     return translation

@@ -38,7 +38,8 @@ def translate(delivery: Delivery, mapping: Mapping, source: str) -> Translation:
     for item in _items(delivery):
         try:
             # Without a time of its own an event occurred when it came.
-            timed = {"time": delivery.received_at.isoformat(), **item}
+            came = delivery.received_at.isoformat()
+            timed = item if "time" in item else {**item, "time": came, "sequence": came}
             _translate_item(timed, translation, mapping, source)
         except GARBLED as error:
             translation.faults.append(garbled(item, error))
@@ -88,6 +89,8 @@ def _translate_item(
         "specversion": "1.0", "type": name, "source": source,
         "id": f"{item['source']} {item['id']}", "time": item["time"], "data": said,
     }  # fmt: skip
+    if "sequence" in item:
+        made_item["sequence"] = str(item["sequence"])
     if subject:
         made_item["subject"] = subject
     translation.items.append(made_item)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from services.metrics.sources.delivery import (
@@ -22,6 +22,8 @@ from services.metrics.sources.delivery import (
 from services.metrics.sources.opportunities import CrmMapping
 
 _DATE = re.compile(r"/Date\((-?\d{1,16})(?:[+-]\d{4})?\)/")
+# The same closing is told as Win and as Update, a moment apart.
+CLOSE_BY = timedelta(minutes=5)
 _STATES = {0: "open", 1: "won", 2: "lost"}
 _ACTIVITIES = {"phonecall": "call", "appointment": "meeting", "email": "email", "task": "task"}
 
@@ -42,7 +44,11 @@ def translate(delivery: Delivery, mapping: CrmMapping, source: str) -> Translati
         message, kind = context["MessageName"], context["PrimaryEntityName"]
         if message in ("Win", "Lose") and "OpportunityClose" in parameters:
             _close(message, parameters["OpportunityClose"], context, translation, mapping)
-        elif kind == "opportunity":
+        elif "EntityMoniker" in parameters and kind == "opportunity":
+            _set_state(parameters, context, translation)
+        elif kind == "opportunity" and (
+            message == "Delete" or "Attributes" in parameters["Target"]
+        ):
             _opportunity(message, parameters, context, translation, mapping)
         elif kind == "lead" and message == "Create":
             _lead(parameters["Target"], context, translation, source)
@@ -81,6 +87,16 @@ def _moment(value: Any) -> datetime:
     return epoch_ms(match[1])
 
 
+def _set_state(
+    parameters: dict[str, Any], context: dict[str, Any], translation: Translation
+) -> None:
+    """The older way in which a deal is closed or opened again."""
+    status = _STATES.get(_plain(parameters["State"]))
+    at = _moment(context["OperationCreatedOn"])
+    record = f"deal/{parameters['EntityMoniker']['Id']}"
+    translation.observe(record, at, {"snapshot": True, "status": status})
+
+
 def _opportunity(
     message: str, parameters: dict[str, Any], context: dict[str, Any], translation: Translation,
     mapping: CrmMapping,
@@ -94,7 +110,7 @@ def _opportunity(
     images = [_attributes(image["value"]) for image in context.get("PostEntityImages") or []]
     known = {**(images[0] if images else {}), **changed}
     at = _moment(changed.get("modifiedon") or context["OperationCreatedOn"])
-    state = _STATES.get(changed.get("statecode"))  # type: ignore[arg-type]
+    state = _STATES.get(known.get("statecode"))  # type: ignore[arg-type]
     worth = known.get("actualvalue") if state in ("won", "lost") else known.get("estimatedvalue")
     said = {
         "snapshot": True,
@@ -116,7 +132,10 @@ def _close(
     mapping: CrmMapping,
 ) -> None:  # fmt: skip
     fields = _attributes(close)
-    at = _moment(fields.get("actualend") or context["OperationCreatedOn"])
+    # `actualend` may be a day without a time, or dated back; then the operation says when.
+    at = _moment(context["OperationCreatedOn"])
+    if fields.get("actualend") and abs(at - _moment(fields["actualend"])) <= CLOSE_BY:
+        at = _moment(fields["actualend"])
     said = {
         "snapshot": True,
         "status": "won" if message == "Win" else "lost",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -110,9 +111,18 @@ def demand_key(delivery: Delivery, secrets: Secrets) -> None:
     given = [
         headers.get("x-ingest-key", ""), query.get("code", ""), query.get("access_token", ""),
         credential if scheme.lower() == "bearer" else "",
+        *(_basic(credential) if scheme.lower() == "basic" else ()),
     ]  # fmt: skip
     if not any(equal(secret, one) for secret in secrets for one in given if one):
         raise NotAuthentic("No valid key came with the delivery (X-Ingest-Key, bearer or ?code=).")
+
+
+def _basic(credential: str) -> tuple[str, ...]:
+    try:
+        text = base64.b64decode(credential, validate=True).decode()
+    except ValueError:
+        return ()
+    return text, text.partition(":")[2]
 
 
 def json_of(delivery: Delivery) -> Any:

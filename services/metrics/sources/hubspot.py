@@ -111,6 +111,11 @@ def _translate_item(item: dict[str, Any], translation: Translation, mapping: Crm
     match change:
         case "creation":
             observed = ("created", str(item.get("changeSource") or ""))
+        case "restore":
+            observed = ("restored", "true")
+        case "merge" if kind == "deal":
+            _merge(item, at, translation)
+            return
         case "deletion":
             observed = ("deleted", "true")
         case "propertyChange":
@@ -121,6 +126,15 @@ def _translate_item(item: dict[str, Any], translation: Translation, mapping: Crm
         translation.ignored += 1
         return
     translation.observations.append(Observation(record, observed[0], observed[1], at))
+
+
+def _merge(item: dict[str, Any], at: Any, translation: Translation) -> None:
+    """Of deals that became one all but that one are gone."""
+    stays = {item.get("primaryObjectId"), item.get("newObjectId")}
+    for identity in item["mergedObjectIds"]:
+        if identity not in stays:
+            record = _record({**item, "objectId": identity}, "deal")
+            translation.observations.append(Observation(record, "deleted", "true", at))
 
 
 def _record(item: dict[str, Any], kind: str) -> str:
@@ -154,6 +168,8 @@ def _translate_workflow(
         if kind not in ("deal", "contact"):
             translation.ignored += 1
             return
+        if mapping.account and mapping.account != str(body["portalId"]):
+            raise ValueError("portalId: the object is another account's")
         record = _record(body, kind)
         for name, wrapped in body["properties"].items():
             observed = _property(kind, name, wrapped["value"], mapping)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterable
+from datetime import datetime
 
 from services.metrics.sources.delivery import (
     GARBLED,
@@ -48,7 +49,8 @@ def translate(delivery: Delivery, mapping: CrmMapping, source: str) -> Translati
             translation.ignored += 1
             continue
         try:
-            _lead(action, account or fields.get("account_id", ""), fields, translation, mapping)
+            of = account or fields.get("account_id", "")
+            _lead(action, of, fields, translation, mapping, delivery.received_at)
         except GARBLED as error:
             translation.faults.append(garbled({action: fields}, error))
     if not translation.observations and not translation.faults:
@@ -74,14 +76,13 @@ def _leads(pairs: Iterable[tuple[str, str]]) -> dict[tuple[str, str], dict[str, 
 
 def _lead(
     action: str, account: str, fields: dict[str, str], translation: Translation,
-    mapping: CrmMapping,
+    mapping: CrmMapping, received_at: datetime,
 ) -> None:  # fmt: skip
     record = f"{account}/deal/{fields['id']}"
     when = fields.get("last_modified") or fields.get("updated_at")
     if action == "delete":
-        at = epoch_ms(int(when) * 1000) if when else None
-        if at is None:
-            raise ValueError("last_modified")
+        # A deletion tells little more than the id.
+        at = epoch_ms(int(when) * 1000) if when else received_at
         translation.observe(record, at, {"deleted": True})
         return
     created = action == "add"
@@ -90,6 +91,7 @@ def _lead(
     said = {
         "snapshot": True,
         "born": True if created else None,
+        "restored": True if action == "restore" else None,
         "stage": fields.get("status_id"),
         "from_stage": fields.get("old_status_id"),
         "same_stage": True if action in ("update", "responsible") else None,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 from itertools import groupby
@@ -53,9 +53,13 @@ class CrmMapping(Closed):
     )
 
     def currency_of(self, identity: Any) -> str | None:
-        """The ISO code of a vendor's currency id; the home currency where it is not mapped."""
-        found = None if identity is None else self.currencies.get(str(identity))
-        return found or self.currency
+        """The ISO code of a vendor's currency id; the home currency where there is none.
+
+        An id that the mapping does not name is some other currency: `XXX`, which no rate converts.
+        """
+        if identity is None or not self.currencies:
+            return self.currency
+        return self.currencies.get(str(identity), "XXX")
 
     def own_fields(self, raw: Mapping[str, Any]) -> dict[str, Any]:
         """The custom fields that a record carries, under their names here."""
@@ -82,6 +86,8 @@ _KEPT = ("stage", "currency", "owner", "pipeline", "type", "account")
 class _Deal:
     fields: dict[str, Any] = field(default_factory=dict)
     outcome: Outcome = "open"
+    deleted: bool = False
+    says_status: bool = False
     facts: list[Fact] = field(default_factory=list)
 
 
@@ -99,10 +105,19 @@ def settle(
     ordered = sorted(set(observations), key=lambda o: (o.at, o.property, o.value))
     deal = _Deal()
     for moment, group in groupby(ordered, key=lambda o: o.at):
-        _settle_moment(
-            record, deal, moment, {o.property: o.value for o in group}, mapping, defaults
-        )
+        _settle_moment(record, deal, moment, _said(group), mapping, defaults)
     return deal.facts
+
+
+def _said(group: Iterable[Observation]) -> dict[str, str]:
+    """What was said at one moment; of several stages the one that the deal did not come from."""
+    observations = list(group)
+    said = {o.property: o.value for o in observations}
+    stages = [o.value for o in observations if o.property == "stage"]
+    left = [stage for stage in stages if stage != said.get("from_stage")]
+    if len(stages) > 1 and left:
+        said["stage"] = left[-1]
+    return said
 
 
 def _settle_moment(
@@ -126,21 +141,40 @@ def _settle_moment(
     standing |= {k[6:]: v for k, v in deal.fields.items() if k.startswith("field:")}
     worth = {name: deal.fields.get(name) for name in ("amount", "currency")}
     stage, born = deal.fields.get("stage"), "born" in said
+    deal.says_status = deal.says_status or "status" in said
+    if deal.outcome != "open":
+        _complete(deal, worth)
     if born or "created" in said:
         fact("opened", stage=stage, **standing, **worth)
     changed = _changed(deal.fields, before, said)
-    if changed and not born:
+    # A closed deal stays closed, whatever is corrected of it later.
+    if changed and not born and deal.outcome == "open" and not deal.deleted:
         fact("changed", **changed)
     outcome = _outcome(deal, before, said, mapping, defaults)
-    if outcome == "open" and not born and _has_moved(before, said, stage):
+    stays_open = (outcome or deal.outcome) == "open"
+    if stays_open and not born and _has_moved(before, said, stage):
         came_from = before.get("stage") or said.get("from_stage")
         fact("stage_changed", stage=stage, from_stage=came_from, **standing, **worth)
     if outcome is not None:
         _move(deal, outcome, fact, stage=stage, reason=said.get("reason"), **standing, **worth)
     if said.get("won") == "true" and deal.outcome == "open":
         _move(deal, "won", fact, stage=stage, **standing, **worth)
-    if "deleted" in said:
+    if "deleted" in said and not deal.deleted:
+        deal.deleted = True
         fact("deleted")
+    elif "restored" in said and deal.deleted:
+        deal.deleted = False
+        if deal.outcome == "open":
+            fact("reopened", stage=stage)
+
+
+def _complete(deal: _Deal, worth: Mapping[str, Any]) -> None:
+    """Say in its closing what a deal was worth, where that was told only afterwards."""
+    closing = max(n for n, f in enumerate(deal.facts) if f.name == "crm.opportunity.closed")
+    found = deal.facts[closing]
+    if "amount" not in found.data and worth["amount"] is not None:
+        told = {name: value for name, value in worth.items() if value is not None}
+        deal.facts[closing] = replace(found, data={**found.data, **told})
 
 
 def _changed(
@@ -174,7 +208,9 @@ def _outcome(
     if status in ("open", "won", "lost"):
         return status  # type: ignore[return-value]
     if "stage" in said and (stage != before.get("stage")):
-        default = defaults.get(stage or "", "open")
+        # Whoever says won and lost itself has not said it with a stage that means nothing here.
+        unsaid: Outcome = deal.outcome if deal.says_status else "open"
+        default = defaults.get(stage or "", unsaid)
         return mapping.outcome(deal.fields.get("pipeline"), stage, default)
     return None
 

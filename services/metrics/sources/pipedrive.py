@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from services.metrics.sources.delivery import (
@@ -21,6 +21,7 @@ from services.metrics.sources.delivery import (
 )
 from services.metrics.sources.opportunities import CrmMapping
 
+SECOND = timedelta(seconds=1)
 _ACTIONS = {"added": "create", "updated": "change", "deleted": "delete"}
 _ACTIVITIES = {"call": "call", "meeting": "meeting", "email": "email", "task": "task"}
 
@@ -91,6 +92,9 @@ def _deal(
         at = _time(now, f"{status}_time", "close_time", "update_time")
     else:
         at = _time(now, "stage_change_time" if moved else "update_time", "update_time")
+        # Times of a deal are whole seconds; the message tells two edits of one second apart.
+        if not moved and at is not None and at <= sent < at + SECOND:
+            at = sent
     said = {
         "snapshot": True,
         "born": True if created else None,
@@ -106,8 +110,9 @@ def _deal(
         "status": status if status in ("open", "won", "lost") else None,
         **mapping.own_fields({**(now.get("custom_fields") or {}), **now}),
     }
-    translation.observe(record, at or sent, said)
     ended = _time(now, f"{status}_time") if status in ("won", "lost") else None
+    first = {**said, "status": "open"} if created and ended and ended > (at or sent) else said
+    translation.observe(record, at or sent, first)
     if ended is not None and not closed:
         # The closing itself did not reach us; the deal still says when it was.
         names = ("snapshot", "status", "amount", "currency")

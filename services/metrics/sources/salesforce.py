@@ -7,8 +7,9 @@ from datetime import datetime
 from typing import Any
 
 from services.metrics.sources.delivery import NotAuthentic, Translation, event_item, moment_of
-from services.metrics.sources.opportunities import CrmMapping
+from services.metrics.sources.opportunities import CrmMapping, Outcome
 
+STAGES: dict[str, Outcome] = {"Closed Won": "won", "Closed Lost": "lost"}
 _ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZ012345"
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from services.metrics.sources.delivery import (
     GARBLED,
     Delivery,
-    NotReadable,
     Secrets,
     Translation,
     demand_key,
@@ -17,6 +17,8 @@ from services.metrics.sources.delivery import (
 )
 from services.metrics.sources.opportunities import CrmMapping
 from services.metrics.sources.salesforce import full_id, observe_record
+from shared.clock import MICROSECOND
+from shared.errors import Fault
 
 
 def authenticate(delivery: Delivery, secrets: Secrets, mapping: CrmMapping) -> None:
@@ -31,12 +33,22 @@ def translate(delivery: Delivery, mapping: CrmMapping, source: str) -> Translati
     for item in body if isinstance(body, list) else [body]:
         change = _change_in(item)
         if change is None:
-            raise NotReadable("The body holds no ChangeEventHeader.")
+            fault = Fault("/", "This holds no ChangeEventHeader.", "item")
+            translation.faults.append((item, fault))
+            continue
         try:
+            _demand_own(item, mapping)
             _translate_change(change, translation, mapping, source)
         except GARBLED as error:
             translation.faults.append(garbled(item, error))
     return translation
+
+
+def _demand_own(item: Any, mapping: CrmMapping) -> None:
+    """Refuse another organisation's events, where envelope and mapping name one."""
+    found = re.search(r"salesforce\.com/(\w{15,18})/", str(item.get("source", "")))
+    if mapping.account and found and full_id(found[1]) != full_id(mapping.account):
+        raise ValueError("source: the event is another organisation's")
 
 
 def _change_in(item: Any) -> dict[str, Any] | None:
@@ -52,7 +64,8 @@ def _translate_change(
 ) -> None:
     header = change["ChangeEventHeader"]
     kind, how = header["entityName"], header["changeType"]
-    at = epoch_ms(header["commitTimestamp"])
+    # Of one transaction the changes have one time, and their order.
+    at = epoch_ms(header["commitTimestamp"]) + MICROSECOND * (header.get("sequenceNumber", 1) - 1)
     fields = {name: value for name, value in change.items() if name != "ChangeEventHeader"}
     for identity in header["recordIds"]:
         if how.startswith("GAP_") or identity.endswith("*"):
@@ -68,5 +81,7 @@ def _translate_change(
             observe_record(
                 translation, source, kind, identity, fields, at, mapping, created=created
             )
+            if how == "UNDELETE" and kind == "Opportunity":
+                translation.observe(f"deal/{full_id(identity)}", at, {"restored": True})
         else:
             translation.ignored += 1

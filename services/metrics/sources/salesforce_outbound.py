@@ -69,7 +69,8 @@ def translate(delivery: Delivery, mapping: CrmMapping, source: str) -> Translati
             kind = record.attrib.get(_TYPE, "").rpartition(":")[2]
             observe_record(
                 translation, source, kind, fields["Id"], _present(fields), _moment(fields),
-                mapping, created=False,
+                mapping,
+                created=fields.get("CreatedDate") == fields.get("LastModifiedDate", ""),
             )  # fmt: skip
         except GARBLED as error:
             identity = notification.findtext(f"{_OUT}Id") or ""

@@ -18,6 +18,7 @@ from services.metrics.sources import (
     hubspot,
     kommo,
     pipedrive,
+    salesforce,
     salesforce_events,
     salesforce_outbound,
     standard_webhooks,
@@ -72,12 +73,14 @@ VENDORS: dict[str, Vendor] = {
         headers=("x-hubspot-",),
     ),
     "salesforce-outbound": Vendor(
-        salesforce_outbound.authenticate, salesforce_outbound.translate, settle=_deals(),
+        salesforce_outbound.authenticate, salesforce_outbound.translate,
+        settle=_deals(salesforce.STAGES), stages=salesforce.STAGES,
         kept=salesforce_outbound.kept,
         answer=(salesforce_outbound.ACK, "text/xml; charset=utf-8"),
     ),
     "salesforce-events": Vendor(
-        salesforce_events.authenticate, salesforce_events.translate, settle=_deals()
+        salesforce_events.authenticate, salesforce_events.translate,
+        settle=_deals(salesforce.STAGES), stages=salesforce.STAGES,
     ),
     "dataverse": Vendor(
         dataverse.authenticate, dataverse.translate, settle=_deals(),
