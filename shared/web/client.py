@@ -167,10 +167,6 @@ class Outside:
             timeout=httpx.Timeout(READ_SECONDS, connect=CONNECT_SECONDS), follow_redirects=False
         )
 
-    @property
-    def host(self) -> str:
-        return self._url.host
-
     def get(self, path: str, params: dict[str, Any]) -> Any:
         """The JSON that an address answers with; refuses with 503 where it does not answer."""
         self._demand_public()

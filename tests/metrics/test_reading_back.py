@@ -79,7 +79,7 @@ def connect(key: Key, rest_url: str | None) -> str:
 
 def tell(key: Key, path: str, event: str, identity: int) -> None:
     form = {"event": event, "data[FIELDS][ID]": identity, "ts": 1774366810,
-            "auth[domain]": "127.0.0.1", "auth[application_token]": TOKEN}  # fmt: skip
+            "auth[domain]": "acme.bitrix24.eu", "auth[application_token]": TOKEN}  # fmt: skip
     answer = key.send("POST", "metrics", path, content=urlencode(form).encode(),
                       headers={"content-type": "application/x-www-form-urlencoded"})  # fmt: skip
     assert answer.status_code == 200, answer.text

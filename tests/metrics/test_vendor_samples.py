@@ -176,8 +176,8 @@ def translated(
         kind.translate(delivery, mapping, "/sources/x")
     _, action, identity = bitrix24.named(delivery)
     (answer,) = (DATA / vendor).glob(f"api_*_{identity}.json")
-    return bitrix24.read_deal(parse_json(answer.read_bytes()), "acme.bitrix24.eu",
-                              action == "add", mapping)  # fmt: skip
+    said = parse_json(answer.read_bytes())
+    return bitrix24.read_deal(said, action == "add", mapping, "/sources/x")
 
 
 def sample(vendor: str, name: str) -> tuple[Delivery, dict[str, Any]]:

@@ -146,12 +146,12 @@ def test_a_portals_amount_changes_when_it_was_changed_not_when_the_deal_moved() 
     moved = "2026-03-02T09:00:00Z"
     for answer in (portal(moved, moved, "NEW", "P", 5000),
                    portal(moved, "2026-03-03T09:00:00Z", "NEW", "P", 12000)):  # fmt: skip
-        observed += bitrix24.read_deal(answer, "x", True, rules).observations
+        observed += bitrix24.read_deal(answer, True, rules, "/sources/x").observations
     found = settled("bitrix24", observed, rules)
     assert names(found) == ["opened", "stage_changed", "changed"]
     assert found[-1][1] == {"amount": 12000}
     late = bitrix24.read_deal(portal("2026-03-09T09:00:00Z", "2026-03-10T09:00:00Z", "WON", "S", 5),
-                              "x", True, rules)  # fmt: skip
+                              True, rules, "/sources/x")  # fmt: skip
     found = settled("bitrix24", late.observations, rules)
     assert names(found) == ["opened", "closed won"]
     assert found[1][1]["amount"] == 5, "the worth that is told later is that of the closing"

@@ -232,9 +232,10 @@ def translate_one(transaction: Transaction, delivery_id: str, answer: Any = None
 def _translate(described: SourceDescribed, delivery: Delivery, answer: Any) -> Translation:
     vendor = vendor_of(described.kind)
     mapping = vendor.mapping.model_validate(described.mapping)
+    source = f"/sources/{described.key}"
     if answer is not None and vendor.complete is not None:
-        return vendor.complete(delivery, answer, mapping)
-    return vendor.translate(delivery, mapping, f"/sources/{described.key}")
+        return vendor.complete(delivery, answer, mapping, source)
+    return vendor.translate(delivery, mapping, source)
 
 
 def append_translation(

@@ -71,7 +71,7 @@ class ReadsBack:
         seen = 0
         try:
             for item in portal_of.changed_deals(portal, since):
-                bitrix24.observe_deal(translation, item, portal.host, since, mapping)
+                bitrix24.observe_deal(translation, item, since, mapping, f"/sources/{key}")
                 seen += 1
         except (KeyError, TypeError, NotReadable) as error:
             raise CONFLICT.refusal(f"The portal's answer can't be read: {error}.") from error

@@ -70,22 +70,20 @@ def translate(delivery: Delivery, mapping: CrmMapping, source: str) -> Translati
     kind, action, identity = named(delivery)
     translation = Translation()
     # `ts` is when the queue sent it; nothing tells when it happened but the record itself.
-    form = dict(pairs_of(delivery.body))
-    portal = form.get("auth[domain]", "")
     try:
-        at = epoch_ms(int(form["ts"]) * 1_000)
+        at = epoch_ms(int(dict(pairs_of(delivery.body))["ts"]) * 1_000)
     except GARBLED as error:
         raise NotReadable("The form has no `ts`.") from error
     if kind == "deal" and action == "delete":
-        translation.observe(f"{portal}/deal/{identity}", at, {"deleted": True})
+        translation.observe(_name(source, "deal", identity), at, {"deleted": True})
     elif kind == "lead" and action == "add":
-        subject = f"lead/{portal}/lead/{identity}"
+        subject = f"lead/{_name(source, 'lead', identity)}"
         translation.items.append(
             event_item("crm.lead.created", source, f"{subject}/created", at, {}, subject=subject)
         )
     elif kind == "activity" and action == "add":
         translation.items.append(
-            event_item("crm.activity.logged", source, f"{portal}/activity/{identity}", at,
+            event_item("crm.activity.logged", source, _name(source, "activity", identity), at,
                        {"kind": "task"})
         )  # fmt: skip
     elif kind == "deal":
@@ -97,21 +95,20 @@ def translate(delivery: Delivery, mapping: CrmMapping, source: str) -> Translati
     return translation
 
 
-def complete(delivery: Delivery, answer: Any, mapping: CrmMapping) -> Translation:
+def complete(delivery: Delivery, answer: Any, mapping: CrmMapping, source: str) -> Translation:
     """What a delivery means, now that the deal that it names was read back."""
     _, action, _ = named(delivery)
-    portal = dict(pairs_of(delivery.body)).get("auth[domain]", "")
-    return read_deal(answer, portal, action == "add", mapping)
+    return read_deal(answer, action == "add", mapping, source)
 
 
-def read_deal(answer: Any, portal: str, created: bool, mapping: CrmMapping) -> Translation:
+def read_deal(answer: Any, created: bool, mapping: CrmMapping, source: str) -> Translation:
     """What a portal's answer says of a deal: `crm.item.get`, or the older `crm.deal.get`."""
     translation = Translation()
     try:
         result = answer["result"]
         fields = result.get("item", result)
         now = {_plain(name): value for name, value in fields.items()}
-        record, updated = f"{portal}/deal/{now['id']}", moment_of(now["updatedtime"])
+        record, updated = _name(source, "deal", now["id"]), moment_of(now["updatedtime"])
         moved = moment_of(now["movedtime"]) if now.get("movedtime") else updated
         if created:
             born = moment_of(now.get("createdtime") or now["updatedtime"])
@@ -138,16 +135,21 @@ def read_deal(answer: Any, portal: str, created: bool, mapping: CrmMapping) -> T
 
 
 def observe_deal(
-    translation: Translation, item: dict[str, Any], portal: str, since: datetime,
-    mapping: CrmMapping,
+    translation: Translation, item: dict[str, Any], since: datetime, mapping: CrmMapping,
+    source: str,
 ) -> None:  # fmt: skip
     """What a list of changed deals says of one: how it stands, and that it is new if it is."""
-    found = read_deal({"result": {"item": item}}, portal, False, mapping)
+    found = read_deal({"result": {"item": item}}, False, mapping, source)
     translation.observations += found.observations
     created = item.get("createdTime")
     if created and moment_of(created) >= since:
         record = found.observations[0].record
         translation.observe(record, moment_of(created), {"snapshot": True, "born": True})
+
+
+def _name(source: str, kind: str, identity: Any) -> str:
+    """A record's name; by the source's key, for a portal may answer to several addresses."""
+    return f"{source.rpartition('/')[2]}/{kind}/{identity}"
 
 
 # The older method writes the same fields in capitals, and some under other names.

@@ -50,7 +50,7 @@ class Vendor:
     signed: bool = False
     headers: tuple[str, ...] = ()
     kept: Callable[[bytes], bytes] = lambda body: body
-    complete: Callable[[Delivery, Any, Any], Translation] | None = None
+    complete: Callable[[Delivery, Any, Any, str], Translation] | None = None
     ignores: Callable[[Delivery], bool] = lambda delivery: False
     answer: tuple[bytes, str] | None = None
 
