@@ -12,7 +12,7 @@ import pytest
 from services.metrics.commands.deliveries import signed_address
 from services.metrics.sources import bitrix24
 from services.metrics.sources.delivery import Delivery, NotAuthentic, Translation
-from services.metrics.sources.opportunities import CrmMapping
+from services.metrics.sources.opportunities import NO_CURRENCY, CrmMapping
 from services.metrics.sources.vendors import VENDORS
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
@@ -117,7 +117,7 @@ def test_a_currency_that_the_mapping_does_not_name_is_not_the_home_currency() ->
     update = target("Update", DAY, stepname="2", estimatedvalue={"Value": 5},
                     transactioncurrencyid={"Id": "gbp"})  # fmt: skip
     ((_, data),) = told("dataverse", update, currency="EUR", currencies={"eur": "EUR"})
-    assert data["currency"] == "XXX"
+    assert data["currency"] == NO_CURRENCY
 
 
 def sale(event: str, hour: int, status: int, *changes: str) -> dict[str, Any]:

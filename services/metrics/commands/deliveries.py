@@ -15,7 +15,6 @@ from sqlalchemy import insert, select, update
 from services.metrics.commands.credentials import Vault, source_of_token
 from services.metrics.domain.cloudevents import Rejected, read_cloudevent
 from services.metrics.domain.facts import RecordObserved, Retracted, SourceDescribed
-from services.metrics.domain.types import check_data
 from services.metrics.queries.definitions import source as find_source
 from services.metrics.queries.definitions import types
 from services.metrics.queries.seen import record_names
@@ -28,7 +27,7 @@ from services.metrics.sources.delivery import (
     Translation,
 )
 from services.metrics.sources.opportunities import CrmMapping
-from services.metrics.sources.records import fold_record
+from services.metrics.sources.records import data_of, fold_record
 from services.metrics.sources.vendors import vendor_of
 from services.metrics.tables import deliveries, quarantine
 from shared.chain import canonical_json, parse_json
@@ -308,7 +307,8 @@ def _settle(
         revision += 1
         new.append(_observed(source, stream, revision, record, fresh, transaction.known_at))
     for identity, fact in facts.items():
-        data = _canonical(transaction, fact, translation)
+        data, faults = data_of(fact)
+        translation.faults += [(identity, fault) for fault in faults]
         before = known.standing.get(identity)
         if before is not None and before.data == data:
             continue
@@ -335,13 +335,6 @@ def settle_again(transaction: Transaction, described: SourceDescribed) -> int:
         if new:
             changed += sum(o.status == "accepted" for o in transaction.append(new))
     return changed
-
-
-def _canonical(transaction: Transaction, fact: Fact, translation: Translation) -> str:
-    # What is not valid of a fact (an amount of twenty digits) is left out and told; the fact holds.
-    checked, faults = check_data(types(transaction)[fact.name], fact.data)
-    translation.faults += [(fact.event_id, fault) for fault in faults]
-    return canonical_json(checked)
 
 
 def _observed(

@@ -11,13 +11,11 @@ from pydantic import Field
 from sqlalchemy import ColumnElement, func, select
 
 from services.metrics.domain.facts import SourceDescribed
-from services.metrics.domain.types import CANONICAL, check_data
-from services.metrics.sources.delivery import Fact
 from services.metrics.sources.opportunities import CrmMapping
-from services.metrics.sources.records import Record, fold_record
+from services.metrics.sources.records import Record, data_of, fold_record
 from services.metrics.sources.vendors import vendor_of
 from services.metrics.tables import deliveries
-from shared.chain import canonical_json, parse_json
+from shared.chain import parse_json
 from shared.ledger import View, read_event
 from shared.ledger.tables import events
 from shared.web.wire import InstantField, Wire
@@ -167,7 +165,7 @@ def effect(view: View, described: SourceDescribed, mapping: CrmMapping) -> Mappi
     for name, record in _records(view, described.key):
         found.records += 1
         facts = {fact.event_id: fact for fact in settle(name, record.observed, mapping)}
-        after = {identity: _data(fact) for identity, fact in facts.items()}
+        after = {identity: data_of(fact)[0] for identity, fact in facts.items()}
         both = after.keys() & record.standing.keys()
         restated = [i for i in both if after[i] != record.standing[i].data]
         added, gone = after.keys() - both, record.standing.keys() - both
@@ -179,11 +177,6 @@ def effect(view: View, described: SourceDescribed, mapping: CrmMapping) -> Mappi
             told = [_worded(i, data) for i, data in sorted(after.items())]
             found.examples.append(ChangedRecord(record=name, before=before, after=told))
     return found
-
-
-def _data(fact: Fact) -> str:
-    checked, _ = check_data(CANONICAL[fact.name], fact.data)
-    return canonical_json(checked)
 
 
 def _worded(identity: str, data: str) -> str:

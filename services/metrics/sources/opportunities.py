@@ -17,6 +17,8 @@ from shared.clock import to_micros
 from shared.closed import Closed
 
 Outcome = Literal["open", "won", "lost"]
+# ISO 4217's code where no currency is involved; no rate converts it.
+NO_CURRENCY = "XXX"
 
 
 class CrmMapping(Closed):
@@ -55,11 +57,11 @@ class CrmMapping(Closed):
     def currency_of(self, identity: Any) -> str | None:
         """The ISO code of a vendor's currency id; the home currency where there is none.
 
-        An id that the mapping does not name is some other currency: `XXX`, which no rate converts.
+        An id that the mapping does not name is some other currency: `NO_CURRENCY`.
         """
         if identity is None or not self.currencies:
             return self.currency
-        return self.currencies.get(str(identity), "XXX")
+        return self.currencies.get(str(identity), NO_CURRENCY)
 
     def own_fields(self, raw: Mapping[str, Any]) -> dict[str, Any]:
         """The custom fields that a record carries, under their names here."""

@@ -6,9 +6,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from services.metrics.domain.facts import RecordObserved, Retracted
-from services.metrics.sources.delivery import Observation
-from shared.chain import parse_json
+from services.metrics.domain.types import CANONICAL, check_data
+from services.metrics.sources.delivery import Fact, Observation
+from shared.chain import canonical_json, parse_json
 from shared.clock import from_micros
+from shared.errors import Fault
 from shared.events import Event
 
 
@@ -42,3 +44,12 @@ def fold_record(past: Iterable[Event]) -> Record:
             record.standing[event.event_id] = event
             record.versions[event.event_id] = record.versions.get(event.event_id, 0) + 1
     return record
+
+
+def data_of(fact: Fact) -> tuple[str, list[Fault]]:
+    """A fact's data as it is kept, and what of it is not valid (an amount of twenty digits).
+
+    What is not valid is left out and told; the fact holds.
+    """
+    checked, faults = check_data(CANONICAL[fact.name], fact.data)
+    return canonical_json(checked), faults
