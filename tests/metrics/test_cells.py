@@ -67,6 +67,7 @@ steps = st.one_of(
     st.tuples(st.just("events"), st.lists(deal, min_size=1, max_size=6)),
     st.tuples(st.just("events"), st.lists(deal, min_size=1, max_size=6)),
     st.tuples(st.just("backfill"), st.lists(deal, min_size=1, max_size=4)),
+    st.tuples(st.just("undone"), st.lists(st.integers(0, 9), min_size=1, max_size=3)),
     st.tuples(st.just("turn"), st.integers(0, 3)),
     st.tuples(st.just("retract"), st.integers(0, 9)),
     st.tuples(st.just("range"), st.tuples(moments, moments)),
@@ -98,6 +99,13 @@ def live(key: Key, history: list[tuple[str, Any]]) -> None:
                 opened.append(made["id"])
                 body = [fact(one) for one in told]
                 key.post("metrics", f"/v1/events?backfill={made['id']}", body)
+            case "undone":
+                made = key.post("metrics", "/v1/backfills", {"name": "u", "reason": "undone"})
+                opened.append(made["id"])
+                for number in told:
+                    body_ = {"source": "/new", "event_id": f"c{number}", "reason": "undone"}
+                    path = f"/v1/retractions?backfill={made['id']}"
+                    key.send("POST", "metrics", path, json=body_)
             case "turn" if opened:
                 state = key.get("metrics", f"/v1/backfills/{opened[told % len(opened)]}")["state"]
                 verb = {"open": "close", "closed": "revert"}.get(state)

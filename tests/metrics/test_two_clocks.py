@@ -81,6 +81,39 @@ def test_a_backfill_of_restatements_replaces_and_gives_back_what_stood(key: Key)
     assert value(key, "revenue", "2024") == 60
 
 
+def test_a_backfill_retracts_when_it_is_closed_and_gives_back_when_it_is_reverted(key: Key) -> None:
+    define(key, "revenue", REVENUE, "EUR")
+    key.events(closed("a", "2024-05-01", amount=100, currency="EUR", _sequence="1"),
+               closed("b", "2024-06-01", amount=7, currency="EUR"))  # fmt: skip
+    identity = backfill(key, closed("c", "2024-06-01", amount=1, currency="EUR"))
+    fact = {"source": "/crm", "event_id": "a", "reason": "Never happened"}
+    key.post("metrics", f"/v1/retractions?backfill={identity}", fact)
+    before = head(key)
+    assert value(key, "revenue", "2024") == 107
+    assert value(key, "revenue", "2024", with_backfill=identity) == 8
+    change(key, identity, "close")
+    assert value(key, "revenue", "2024") == 8
+    parts = restated(key, "2024", before, head(key))["parts"]
+    changes = {part["cause"]: Decimal(part["change"]) for part in parts}
+    assert {cause: change for cause, change in changes.items() if change} == {"backfills": -99}
+    key.events(closed("a", "2024-05-01", amount=60, currency="EUR", _sequence="2"))
+    assert value(key, "revenue", "2024") == 68
+    change(key, identity, "revert")
+    assert value(key, "revenue", "2024") == 67
+    assert value(key, "revenue", "2024", basis=before) == 107
+
+
+def test_a_backfill_retracts_single_facts_while_it_is_open(key: Key) -> None:
+    key.events(closed("a", "2024-05-01"))
+    identity = backfill(key, closed("old", "2023-05-01"))
+    path = f"/v1/retractions?backfill={identity}"
+    span = {"source": "/crm", "starts_at": "2024-01-01T00:00:00Z", "reason": "All of it"}
+    assert "event_id" in key.refused(422, "POST", "metrics", path, json=span)["detail"]
+    change(key, identity, "close")
+    fact = {"source": "/crm", "event_id": "a", "reason": "Never happened"}
+    key.refused(409, "POST", "metrics", path, json=fact)
+
+
 def test_a_dropped_backfill_never_counts_and_takes_no_more(key: Key) -> None:
     define(key, "closed", CLOSED)
     identity = backfill(key, closed("old", "2023-05-01"))

@@ -38,7 +38,11 @@ def facts_at(history: Sequence[Event], position: int, zone: str) -> list[Fact]:
     for event in counting:
         families.setdefault((event.source, event.event_id), []).append(event)
     highest = [max(f, key=lambda e: sequence_order(e.sequence)) for f in families.values()]
-    retractions = [(e, json.loads(e.data)) for e in known if e.name == "ledger.retracted"]
+    retractions = [
+        (e, json.loads(e.data))
+        for e in known
+        if e.name == "ledger.retracted" and _is_in(e, backfills)
+    ]
     cuts = _cuts(known)
     facts = [
         _fact(e, zone) for e in highest if not any(_taken_back(e, r, d) for r, d in retractions)

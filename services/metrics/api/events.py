@@ -19,7 +19,7 @@ from services.metrics.api.door import (
     open_door,
     stream,
 )
-from services.metrics.commands.definitions import retract
+from services.metrics.commands.history import retract
 from services.metrics.domain.facts import Retracted
 from shared.errors import (
     INVALID,
@@ -190,7 +190,11 @@ def _demand_size(count: int) -> None:
 
 @router.post("/retractions", status_code=201, response_model=Retraction)
 def retract_facts(
-    body: NewRetraction, caller: Annotated[Caller, Depends(writes("events:write"))]
+    body: NewRetraction,
+    caller: Annotated[Caller, Depends(writes("events:write"))],
+    backfill: Annotated[
+        str | None, Query(max_length=36, description="Retract when this open backfill is closed")
+    ] = None,
 ) -> Response:
     """Take facts back: one by its id, or all of a source in a span.
 
@@ -200,7 +204,7 @@ def retract_facts(
 
     def work(transaction: Any) -> Answer:
         payload = Retracted(**body.model_dump())
-        position = retract(transaction, payload)
+        position = retract(transaction, payload, backfill)
         return Answer(Retraction(**body.model_dump(), position=position), 201)
 
     return caller.command(work)

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import select
-
 from services.metrics.domain.checks import faults_in
 from services.metrics.domain.definition import Definition, MetricRef, Ratio, children_of
 from services.metrics.domain.facts import (
     CalendarSet,
     MetricDefined,
     MetricRetired,
-    Retracted,
     SourceDescribed,
     TypeRegistered,
 )
@@ -27,10 +24,8 @@ from services.metrics.queries.definitions import (
     types,
     versions,
 )
-from shared.errors import CONFLICT, INVALID, NOT_FOUND, Fault, Refusal, invalid
-from shared.ids import did_you_mean
+from shared.errors import CONFLICT, INVALID, Fault, invalid
 from shared.ledger import Transaction, View
-from shared.ledger.tables import events
 from shared.zones import transitions_of
 
 
@@ -123,34 +118,3 @@ def register_type(transaction: Transaction, name: str, spec: str) -> TypeRegiste
         return payload.model_copy(update={"schema_number": known.schema_number})
     transaction.record(stream, revision, [payload])
     return payload
-
-
-def retract(transaction: Transaction, payload: Retracted) -> int:
-    """Let a fact, or a source's facts in a span, no longer count; the position from which."""
-    if payload.event_id is not None:
-        _demand_fact(transaction, payload)
-    stream = f"retractions/{payload.source}"
-    transaction.record(stream, len(transaction.stream(stream)), [payload], subject=payload.source)
-    return transaction.position
-
-
-def _demand_fact(transaction: Transaction, payload: Retracted) -> None:
-    mine = (events.c.tenant_id == transaction.tenant_id, events.c.source == payload.source)
-    found = transaction.connection.execute(
-        select(events.c.position).where(*mine, events.c.event_id == payload.event_id).limit(1)
-    ).scalar()
-    if found is None:
-        raise _no_fact(transaction, payload)
-
-
-def _no_fact(transaction: Transaction, payload: Retracted) -> Refusal:
-    known = transaction.connection.execute(
-        select(events.c.source)
-        .where(events.c.tenant_id == transaction.tenant_id)
-        .distinct()
-        .limit(1_000)
-    ).scalars()
-    near = did_you_mean(payload.source, known.all())
-    return NOT_FOUND.refusal(
-        f"The source {payload.source!r} has no event {payload.event_id!r}.{near}"
-    )

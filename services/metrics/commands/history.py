@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from datetime import date
 
+from sqlalchemy import select
+
 from services.metrics.domain.facts import (
     BackfillClosed,
     BackfillDropped,
     BackfillOpened,
     BackfillReverted,
     BasisNamed,
+    Retracted,
     SourceCutOver,
     SourceCutOverLifted,
 )
@@ -21,9 +24,10 @@ from services.metrics.queries.cut_overs import (
     cut_over_list,
 )
 from services.metrics.queries.definitions import types
-from shared.errors import CONFLICT, Refusal, invalid
+from shared.errors import CONFLICT, NOT_FOUND, Refusal, invalid
 from shared.ids import did_you_mean, new_id
-from shared.ledger import Transaction, View
+from shared.ledger import Transaction, View, new_event
+from shared.ledger.tables import events
 
 Change = BackfillClosed | BackfillDropped | BackfillReverted
 # From which state each change leads on.
@@ -120,3 +124,45 @@ def lift_cut_over(transaction: Transaction, old: str, new: str, reason: str) -> 
     payload = SourceCutOverLifted(old_source=old, new_source=new, reason=reason)
     stream = f"cut-over/{old} {new}"
     transaction.record(stream, len(transaction.stream(stream)), [payload])
+
+
+def retract(transaction: Transaction, payload: Retracted, backfill: str | None = None) -> int:
+    """Let a fact, or a source's facts in a span, no longer count; the position of saying so.
+
+    With an open backfill it acts when that is closed.
+    """
+    if payload.event_id is not None:
+        _demand_fact(transaction, payload)
+    if backfill is not None:
+        demand_open(transaction, backfill)
+        if payload.event_id is None:
+            raise invalid("query:backfill", "A backfill retracts facts by `event_id`.", "range")
+    stream = f"retractions/{payload.source}"
+    event = new_event(
+        payload, source="/metrics", stream=stream, revision=len(transaction.stream(stream)) + 1,
+        subject=payload.source, occurred_at=transaction.known_at, backfill=backfill,
+    )  # fmt: skip
+    transaction.append([event])
+    return transaction.position
+
+
+def _demand_fact(transaction: Transaction, payload: Retracted) -> None:
+    mine = (events.c.tenant_id == transaction.tenant_id, events.c.source == payload.source)
+    found = transaction.connection.execute(
+        select(events.c.position).where(*mine, events.c.event_id == payload.event_id).limit(1)
+    ).scalar()
+    if found is None:
+        raise _no_fact(transaction, payload)
+
+
+def _no_fact(transaction: Transaction, payload: Retracted) -> Refusal:
+    known = transaction.connection.execute(
+        select(events.c.source)
+        .where(events.c.tenant_id == transaction.tenant_id)
+        .distinct()
+        .limit(1_000)
+    ).scalars()
+    near = did_you_mean(payload.source, known.all())
+    return NOT_FOUND.refusal(
+        f"The source {payload.source!r} has no event {payload.event_id!r}.{near}"
+    )

@@ -13,7 +13,7 @@ from services.metrics.domain.sequences import sequence_order
 from services.metrics.replay.knowledge import BACKFILLED, RESTATED, RETRACTED
 from services.metrics.tables import backfills, excluded, retractions
 from shared.events import Event
-from shared.ledger import Transaction
+from shared.ledger import Transaction, View
 from shared.ledger.rows import LOOKUP_CHUNK
 from shared.ledger.tables import events
 
@@ -21,7 +21,10 @@ Family = tuple[str, str]
 
 
 def exclude_retracted(transaction: Transaction, event: Event, payload: Retracted) -> None:
-    """Remember a retraction; one fact's versions are excluded at once, a range when it is read."""
+    """Remember a retraction; one fact's versions are excluded at once, a range when it is read.
+
+    One that stands in a backfill acts when that is closed.
+    """
     connection, tenant_id = transaction.connection, transaction.tenant_id
     connection.execute(
         insert(retractions).values(
@@ -31,7 +34,7 @@ def exclude_retracted(transaction: Transaction, event: Event, payload: Retracted
             **payload.model_dump(),
         )
     )
-    if payload.event_id is None:
+    if payload.event_id is None or event.backfill is not None:
         return
     versions = connection.execute(
         select(events.c.position).where(
@@ -78,7 +81,7 @@ def supersede_versions(transaction: Transaction, first: int, last: int) -> None:
 
 
 def change_backfill(transaction: Transaction, backfill_id: str, position: int) -> None:
-    """Let a backfill's restatements count, or count no longer, from a position on."""
+    """Let a backfill's restatements and retractions count, or no longer, from a position on."""
     connection, tenant_id = transaction.connection, transaction.tenant_id
     told = connection.execute(
         select(events.c.source, events.c.event_id)
@@ -86,12 +89,34 @@ def change_backfill(transaction: Transaction, backfill_id: str, position: int) -
         .distinct()
     )
     families = {(row.source, row.event_id) for row in told}
+    families.update(taken_back(transaction, {backfill_id}))
     closed = _closed_backfills(transaction)
-    for found in _versions(transaction, families, position).values():
+    until = taken_back(transaction, closed)
+    for family, found in _versions(transaction, families, position).items():
         counting = [v for v in found if v.backfill is None or v.backfill in closed]
         highest = max(counting, key=lambda v: sequence_order(v.sequence), default=None)
-        out = {v.position for v in counting if v is not highest}
+        gone = until.get(family, 0)
+        out = {v.position for v in counting if v.position < gone or v is not highest}
         _settle(transaction, [v.position for v in found], out, position)
+
+
+def taken_back(view: View, backfill_ids: Collection[str]) -> dict[Family, int]:
+    """The facts that some backfills retract, and the position before which they do."""
+    rows = view.connection.execute(
+        select(retractions.c.source, retractions.c.event_id, retractions.c.from_position)
+        .join(
+            events,
+            (events.c.tenant_id == retractions.c.tenant_id)
+            & (events.c.position == retractions.c.from_position),
+        )
+        .where(
+            events.c.tenant_id == view.tenant_id,
+            events.c.backfill.in_(sorted(backfill_ids)),
+            retractions.c.from_position <= view.position,
+        )
+        .order_by(retractions.c.from_position)
+    )
+    return {(row.source, row.event_id): row.from_position for row in rows}
 
 
 def _settle(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Literal
 
 from pydantic import Field
 from sqlalchemy import func, select
 
 from services.metrics.domain.sequences import sequence_order
+from services.metrics.projections.counting import taken_back
 from services.metrics.replay.knowledge import Ground, Knowledge
 from services.metrics.replay.rules import rules
 from services.metrics.tables import backfills
@@ -146,4 +147,23 @@ def superseded_by(view: View, backfill_id: str) -> frozenset[int]:
                 # Of equal sequences the one that came first stands, as when the backfill closes.
                 _, stands = max(family, key=lambda version: (version[0], -version[1]))
                 hidden.update(position for _, position in family if position != stands)
+    hidden.update(_taken_back(view, backfill_id))
     return frozenset(hidden)
+
+
+def _taken_back(view: View, backfill_id: str) -> Iterator[int]:
+    """The positions of all versions of facts that a backfill retracts."""
+    gone: dict[str, dict[str, int]] = defaultdict(dict)
+    for (source, event_id), before in taken_back(view, {backfill_id}).items():
+        gone[source][event_id] = before
+    for source, ids in gone.items():
+        wanted = sorted(ids)
+        for start in range(0, len(wanted), LOOKUP_CHUNK):
+            rows = view.connection.execute(
+                select(events.c.event_id, events.c.position).where(
+                    events.c.tenant_id == view.tenant_id,
+                    events.c.source == source,
+                    events.c.event_id.in_(wanted[start : start + LOOKUP_CHUNK]),
+                )
+            )
+            yield from (position for event_id, position in rows if position < ids[event_id])
