@@ -17,6 +17,7 @@ from services.metrics.api import (
     feedback,
     history,
     imports,
+    jobs,
     metrics,
     replay,
     sources,
@@ -66,8 +67,8 @@ def create_app(settings: ServiceSettings, database: Database, ledger: Ledger) ->
     )
     routers = [
         events.router, replay.router, metrics.router, history.router, baselines.router,
-        catalogue.router,
-        sources.router, deliveries.router, imports.router, feedback.router, tenancy.router,
+        catalogue.router, sources.router, deliveries.router, imports.router, jobs.router,
+        feedback.router, tenancy.router,
         feed_router("metrics:read"),
     ]  # fmt: skip
     return assemble(runtime, "Worthwhile metrics", DESCRIPTION, routers, _lifespan)
@@ -90,8 +91,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 def create_workers(settings: ServiceSettings, ledger: Ledger) -> Workers:
     assert isinstance(settings, MetricsSettings)
-    read_back = _reads_back(settings, ledger).answer_for
-    return workers.create_workers(ledger, read_back, settings.raw_body_days)
+    reads_back = _reads_back(settings, ledger)
+    return workers.create_workers(ledger, reads_back, settings)
 
 
 def _vault(settings: ServiceSettings) -> Vault:

@@ -21,6 +21,9 @@ class MetricsSettings(ServiceSettings):
     raw_body_days: int | None = Field(
         None, ge=1, description="Days that bodies of translated deliveries are kept; default: ever"
     )
+    reconcile_minutes: int = Field(
+        60, ge=0, description="How often sources are read back for what was lost; 0: never"
+    )
     private_connectors: bool = Field(
         False, description="Let sources be read back from private addresses, too (own networks)"
     )

@@ -240,3 +240,22 @@ imports = Table(
     Column("at", Instant, nullable=False),
     Column("body", Text, nullable=False),
 )  # fmt: skip
+
+# Long work and how far it has come; it has no past, what it appends has.
+jobs = Table(
+    "jobs", metadata,
+    Column("tenant_id", Uuid, primary_key=True),
+    Column("job_id", String(36), primary_key=True),
+    Column("kind", String(20), nullable=False),
+    Column("state", String(10), nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("made_at", Instant, nullable=False),
+    Column("changed_at", Instant, nullable=False),
+    Column("asked", Text, nullable=False),
+    Column("mark", Text, nullable=False),
+    Column("done", Integer, nullable=False),
+    Column("total", Integer),
+    Column("outcome", Text, nullable=False),
+    Column("content", LargeBinary, nullable=False),
+    Index("jobs_by_state", "tenant_id", "state", "job_id"),
+)  # fmt: skip

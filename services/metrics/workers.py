@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from uuid import UUID
 
 from services.metrics.commands.deliveries import (
@@ -12,11 +13,14 @@ from services.metrics.commands.deliveries import (
     translate_or_set_aside,
     translate_pending,
 )
-from services.metrics.commands.reading_back import NOT_YET
+from services.metrics.commands.jobs import Jobs
+from services.metrics.commands.loading import Loading, reconcile_due
+from services.metrics.commands.reading_back import ReadsBack
 from services.metrics.commands.restated import tell_holders
 from services.metrics.queries.series import wanted_series
 from services.metrics.replay.cells.build import build_step, drop_cells
 from services.metrics.replay.cells.series import SEGMENT
+from services.metrics.settings import MetricsSettings
 from shared.ledger import Ledger
 from shared.ledger.rebuild import head_of, tenant_ids
 from shared.telemetry import log
@@ -41,7 +45,7 @@ def read_back_step(ledger: Ledger, read_back: ReadBack) -> bool:
     with ledger.database.read(None) as connection:
         tenants = tenant_ids(connection)
     for tenant_id in tenants:
-        for delivery_id in not_read_back(ledger, tenant_id, NOT_YET):
+        for delivery_id in not_read_back(ledger, tenant_id):
             translate_or_set_aside(ledger, tenant_id, delivery_id, read_back)
     return False
 
@@ -108,13 +112,32 @@ def forget_step(ledger: Ledger, days: int | None) -> bool:
     return False
 
 
-def create_workers(ledger: Ledger, read_back: ReadBack, raw_body_days: int | None) -> Workers:
+def reconcile_step(ledger: Ledger, reads_back: ReadsBack, minutes: int) -> bool:
+    """Have every source that can be read back reconciled, if its last time was long enough ago."""
+    with ledger.database.read(None) as connection:
+        tenants = tenant_ids(connection)
+    for tenant_id in tenants if minutes else ():
+        reconcile_due(ledger, tenant_id, reads_back, timedelta(minutes=minutes))
+    return False
+
+
+def create_workers(ledger: Ledger, reads_back: ReadsBack, settings: MetricsSettings) -> Workers:
     """The workers of this service."""
-    forget = Task("metrics.forget", lambda: forget_step(ledger, raw_body_days), HOUR_SECONDS)
+    days, minutes, read_back = (
+        settings.raw_body_days, settings.reconcile_minutes, reads_back.answer_for,
+    )  # fmt: skip
+    forget = Task("metrics.forget", lambda: forget_step(ledger, days), HOUR_SECONDS)
+    carry_on = Task(
+        "metrics.jobs", Jobs(ledger, Loading(ledger, reads_back).steps()).step, PAUSE_SECONDS
+    )
+    reconcile = Task(
+        "metrics.reconcile", lambda: reconcile_step(ledger, reads_back, minutes),
+        READ_BACK_PAUSE_SECONDS,
+    )  # fmt: skip
     translate = Task("metrics.translate", lambda: translate_step(ledger, read_back), PAUSE_SECONDS)
     again = Task(
         "metrics.read-back", lambda: read_back_step(ledger, read_back), READ_BACK_PAUSE_SECONDS
     )
     build = Task("metrics.cells", lambda: cells_step(ledger), CELLS_PAUSE_SECONDS)
     tell = Task("metrics.restated", Telling(ledger).step, TELLING_PAUSE_SECONDS)
-    return Workers(ledger.database, [translate, again, build, tell, forget])
+    return Workers(ledger.database, [translate, again, carry_on, reconcile, build, tell, forget])

@@ -12,7 +12,7 @@ import stamina
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from shared.chain import parse_json
-from shared.errors import FORBIDDEN, REGISTRY, UNAVAILABLE, Fault, ProblemType, Refusal
+from shared.errors import CONFLICT, FORBIDDEN, REGISTRY, UNAVAILABLE, Fault, ProblemType, Refusal
 from shared.telemetry import current_trace
 
 CONNECT_SECONDS = 2.0
@@ -20,6 +20,8 @@ READ_SECONDS = 20.0
 ATTEMPTS = 3
 RETRY_WITHIN_SECONDS = 6.0
 MAX_ANSWER_BYTES = 50_000_000
+RETRY_AFTER_SECONDS = 60
+MAX_RETRY_AFTER_SECONDS = 3_600
 _Shape = TypeVar("_Shape", bound=BaseModel)
 
 
@@ -154,32 +156,57 @@ class Peer:
 
 
 class Outside:
-    """Somebody else's system, read over HTTPS with an address that holds our key.
+    """Somebody else's system, read over HTTPS with a key of ours in its address or headers.
 
     Only public addresses are asked unless `private` says otherwise, redirects are not followed, and
-    answers are bounded: whoever may name an address here must not reach our own network with it.
+    of an answer no more is read than its bound: whoever may name an address here must not reach our
+    own network with it. An address that resolves to another one between the check and the request
+    is held by its certificate, since only HTTPS is spoken in public.
     """
 
     def __init__(self, base_url: str, *, private: bool = False) -> None:
         self._private = private
         self._url = httpx.URL(base_url if base_url.endswith("/") else base_url + "/")
         self._client = httpx.Client(
-            timeout=httpx.Timeout(READ_SECONDS, connect=CONNECT_SECONDS), follow_redirects=False
+            timeout=httpx.Timeout(READ_SECONDS, connect=CONNECT_SECONDS),
+            follow_redirects=False,
+            headers={"Accept": "application/json"},
         )
 
-    def get(self, path: str, params: dict[str, Any]) -> Any:
+    @property
+    def path(self) -> str:
+        """The path of the address itself."""
+        return self._url.path
+
+    def send_with(self, header: str, value: str) -> None:
+        """Send a header from here on: the system's key."""
+        self._client.headers[header] = value
+
+    def get(self, path: str, params: dict[str, Any] | None = None) -> Any:
         """The JSON that an address answers with; refuses with 503 where it does not answer."""
+        return self._asked("GET", path, params=params or None)
+
+    def post(
+        self, path: str, body: dict[str, Any] | None = None, *, form: dict[str, str] | None = None
+    ) -> Any:
+        """The JSON that a question with a body is answered with; it must change nothing there."""
+        return self._asked("POST", path, json=body, data=form)
+
+    def _asked(self, method: str, path: str, **content: Any) -> Any:
+        url = self._url.join(path)
+        if url.host != self._url.host:
+            raise UNAVAILABLE.refusal(f"{self._url.host} leads on to another host, {url.host}.")
         self._demand_public()
         try:
             for attempt in stamina.retry_context(
                 on=_NotReached, attempts=ATTEMPTS, timeout=RETRY_WITHIN_SECONDS, wait_max=1.0
             ):
                 with attempt:
-                    return self._get(path, params)
+                    return self._send(method, url, content)
         except _NotReached as error:
             raise UNAVAILABLE.refusal(
                 f"{self._url.host} does not answer as it should ({error}).",
-                headers={"Retry-After": "60"},
+                headers={"Retry-After": str(RETRY_AFTER_SECONDS)},
             ) from error
         raise AssertionError("a retry context ends with an answer or an error")
 
@@ -191,20 +218,50 @@ class Outside:
                 f"{self._url.host} is no public HTTPS address; only such are read from."
             )
 
-    def _get(self, path: str, params: dict[str, Any]) -> Any:
+    def _send(self, method: str, url: httpx.URL, content: dict[str, Any]) -> Any:
         try:
-            response = self._client.get(self._url.join(path), params=params)
+            with self._client.stream(method, url, **content) as response:
+                self._demand_answer(response)
+                body = b""
+                for part in response.iter_bytes():
+                    body += part
+                    if len(body) > MAX_ANSWER_BYTES:
+                        raise _NotReached("an answer that is too large")
         except (httpx.TransportError, httpx.DecodingError) as error:
             raise _NotReached(type(error).__name__) from error
-        if response.status_code != 200 or len(response.content) > MAX_ANSWER_BYTES:
-            raise _NotReached(f"status {response.status_code}")
         try:
-            return parse_json(response.content)
+            return parse_json(body)
         except ValueError as error:
             raise _NotReached("an answer that is no JSON") from error
 
+    def _demand_answer(self, response: httpx.Response) -> None:
+        if response.status_code == 200:
+            return
+        if response.status_code == 429:
+            raise UNAVAILABLE.refusal(
+                f"{self._url.host} takes no more requests for now.",
+                headers={"Retry-After": _waiting_time(response)},
+            )
+        if response.status_code in (401, 403):
+            raise CONFLICT.refusal(
+                f"{self._url.host} does not accept our key ({response.status_code})."
+            )
+        if response.status_code < 500:
+            raise CONFLICT.refusal(
+                f"{self._url.host} refuses what we ask ({response.status_code}); is the address of "
+                "its REST interface right?"
+            )
+        raise _NotReached(f"status {response.status_code}")
+
     def close(self) -> None:
         self._client.close()
+
+
+def _waiting_time(response: httpx.Response) -> str:
+    """The seconds that a system wants us to wait, within bounds."""
+    told = response.headers.get("retry-after") or response.headers.get("x-ratelimit-reset", "")
+    seconds = int(told) if told.isdecimal() and len(told) < 6 else RETRY_AFTER_SECONDS
+    return str(min(max(seconds, 1), MAX_RETRY_AFTER_SECONDS))
 
 
 def _is_public(host: str) -> bool:

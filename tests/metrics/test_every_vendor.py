@@ -202,12 +202,28 @@ def test_a_mapping_is_mended_with_eyes_open(key: Key) -> None:
     assert refused.status_code == 422
     key.send("PATCH", "metrics", "/v1/sources/pipedrive",
              json={"mapping": mended, "reason": "Stage 9 is the last"})  # fmt: skip
-    assert key.post("metrics", "/v1/sources/pipedrive/settle")["changed"] == 4
-    assert key.post("metrics", "/v1/sources/pipedrive/settle")["changed"] == 0
     won = {"kind": "count", "events": ["crm.opportunity.closed"]}
     moves = {"kind": "count", "events": ["crm.opportunity.stage_changed"]}
-    assert shown(key, won, "2026-03") == [2]
-    assert shown(key, moves, "2026-03") == [1]
+    key.post("metrics", "/v1/metrics", {"key": "won-deals", "name": "Won deals", "unit": "count",
+             "definition": won})  # fmt: skip
+    because = {"reason": "The mapping was mended"}
+    settled = key.job("/v1/sources/pipedrive/settle", because)["result"]
+    assert settled["changed"] == 4
+    backfill = f"/v1/backfills/{settled['backfill']}"
+    effect = key.get("metrics", f"{backfill}/effect")
+    assert [(c["metric"], c["period"], c["before"], c["after"]) for c in effect["changed"]] == [
+        ("won-deals", "2026-Q1", 0, 2)]  # fmt: skip
+    assert (shown(key, won, "2026-03"), shown(key, moves, "2026-03")) == ([0], [3])
+    # What arrives before it is closed is settled by the new mapping at once: won, and reopened.
+    assert send(key, "pipedrive", path, moved(2, 8, 20)).status_code == 200
+    translated(key, 4)
+    assert (shown(key, won, "2026-03"), shown(key, moves, "2026-03")) == ([1], [3])
+    key.post("metrics", f"{backfill}/close", because)
+    assert (shown(key, won, "2026-03"), shown(key, moves, "2026-03")) == ([2], [2])
+    again = key.job("/v1/sources/pipedrive/settle", because)["result"]
+    assert again == {"changed": 0, "backfill": None}
+    key.post("metrics", f"{backfill}/revert", because)
+    assert (shown(key, won, "2026-03"), shown(key, moves, "2026-03")) == ([1], [3])
 
 
 def test_a_delivery_can_be_looked_at_until_its_body_is_forgotten(key: Key) -> None:

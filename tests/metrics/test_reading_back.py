@@ -135,9 +135,9 @@ def test_what_was_lost_on_the_way_is_found_by_reading_all_that_changed(key: Key)
         tell(key, path, "ONCRMDEALUPDATE", 7)
         translated(key, 1)
         since = {"since": "2026-03-20T00:00:00Z"}
-        found = key.post("metrics", "/v1/sources/bitrix/reconcile", since)
+        found = key.job("/v1/sources/bitrix/reconcile", since)["result"]
         assert found["records"] == 6
-        again = key.post("metrics", "/v1/sources/bitrix/reconcile", since)
+        again = key.job("/v1/sources/bitrix/reconcile", since)["result"]
         assert again == {"records": 6, "added": 0}
         facts = translated(key, 1)
     told = [f["type"].rpartition(".")[2] for f in facts]

@@ -150,6 +150,19 @@ class Key:
         assert response.headers["content-type"] == "application/problem+json"
         return response.json()
 
+    def job(self, path: str, body: Any) -> Any:
+        """Begin a job at metrics and wait for its end; what the job shows then."""
+        begun = self.send("POST", "metrics", path, json=body)
+        assert begun.status_code == 202, begun.text
+        assert begun.headers["location"] == f"/v1/jobs/{begun.json()['id']}"
+        deadline = time.monotonic() + 60
+        while True:
+            found = self.get("metrics", begun.headers["location"])
+            if found["state"] in ("done", "failed"):
+                return found
+            assert time.monotonic() < deadline, found
+            time.sleep(0.05)
+
     def events(self, *events: dict[str, Any]) -> Any:
         """Push events as a batch; all must be accepted."""
         answer = self.post("metrics", "/v1/events", list(events))
@@ -182,7 +195,7 @@ def open_house(databases: Databases, *, simulate: bool = False) -> Iterator[Hous
 
     try:
         start(METRICS, MetricsSettings(**common(), secrets_key=SECRETS_KEY,
-                                       private_connectors=True))  # fmt: skip
+                                       private_connectors=True, reconcile_minutes=0))  # fmt: skip
         metrics_url = running["metrics"].url
         start(GOALS, GoalsSettings(**common(), metrics_url=metrics_url))
         start(

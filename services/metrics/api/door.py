@@ -14,9 +14,9 @@ from msgspec import Struct, to_builtins
 from pydantic import Field
 from starlette.types import Receive, Scope, Send
 
-from services.metrics.commands.deliveries import keep_in_quarantine
 from services.metrics.commands.history import demand_open
 from services.metrics.commands.intake import Intake
+from services.metrics.commands.settling import keep_in_quarantine
 from services.metrics.domain.cloudevents import Rejected, read_cloudevent
 from services.metrics.domain.plain import read_plain_batch
 from services.metrics.domain.types import EventType

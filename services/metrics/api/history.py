@@ -20,6 +20,7 @@ from services.metrics.commands.history import (
 from services.metrics.domain.facts import BackfillClosed, BackfillDropped, BackfillReverted
 from services.metrics.queries import backfills as backfill_queries
 from services.metrics.queries import bases as basis_queries
+from services.metrics.queries.backfill_effects import BackfillEffect, effect
 from services.metrics.queries.backfills import Backfill, BackfillAnswer
 from services.metrics.queries.bases import NamedBasis, RestatedFigure
 from services.metrics.queries.cut_overs import CutOverShown, cut_over_list
@@ -144,6 +145,15 @@ def get_backfill(
             basis=view.basis.token,
             open=view.open,
         )
+
+
+@router.get("/backfills/{backfill_id}/effect")
+def show_effect_of_backfill(
+    backfill_id: str, reader: Annotated[Reader, Depends(reads("metrics:read"))]
+) -> BackfillEffect:
+    """Show which figures an open backfill would change, per quarter, before it counts."""
+    with reader.view() as view:
+        return effect(view, backfill_id)
 
 
 def _change(caller: Caller, change: Change) -> Response:

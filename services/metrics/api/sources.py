@@ -7,10 +7,12 @@ from typing import Annotated, Any, Literal, get_args
 from fastapi import Depends, Response
 from pydantic import Field, ValidationError
 
-from services.metrics.commands.credentials import Vault, rotate_token
+from services.metrics.api import jobs
+from services.metrics.commands import loading
+from services.metrics.commands.credentials import REST_ADDRESS, REST_KEY, Vault, rotate_token
 from services.metrics.commands.definitions import describe_source
-from services.metrics.commands.deliveries import settle_again
 from services.metrics.commands.reading_back import ReadsBack
+from services.metrics.connectors.kinds import CONNECTORS
 from services.metrics.domain.facts import SourceDescribed
 from services.metrics.domain.mapping import Mapping
 from services.metrics.queries import definitions as queries
@@ -18,7 +20,7 @@ from services.metrics.queries.seen import MappingEffect, Traffic, effect, traffi
 from services.metrics.sources.opportunities import CrmMapping
 from services.metrics.sources.vendors import VENDORS
 from shared.closed import faults_of
-from shared.errors import CONFLICT, INVALID, Fault
+from shared.errors import CONFLICT, INVALID, Fault, invalid
 from shared.ledger import Transaction
 from shared.web.pages import Page, Pages
 from shared.web.routes import router as make_router
@@ -56,8 +58,15 @@ class NewSource(Wire):
     )
     rest_url: RestUrl | None = Field(
         None,
-        description="Address of the system's REST interface with our key in it, to read back what "
-        "it only names (Bitrix24); sealed, never returned",
+        description="Address of the system's REST interface, to read back what it only names, what "
+        "was lost and its history (Bitrix24, HubSpot, Pipedrive, Salesforce, SuperOffice); sealed, "
+        "since a Bitrix24 address holds the key; HubSpot and Pipedrive need none",
+    )
+    rest_key: Secret | None = Field(
+        None,
+        description="Key to that interface: HubSpot's access token, Pipedrive's API token, "
+        "Salesforce's `client_id:client_secret`, SuperOffice's access token (on site "
+        "`user:password`); sealed, never returned",
     )
     reason: Prose = Field("", description="Why it is described like this")
 
@@ -74,6 +83,7 @@ class SourceChange(Change):
     )
     state: Literal["active", "retired"] | None = Field(None, description="Retired: takes no more")
     rest_url: RestUrl | None = Field(None, description="Address to read back from; sealed")
+    rest_key: Secret | None = Field(None, description="Key to read back with; sealed")
     reason: Reason = Field(description="Why it changes")
 
 
@@ -114,17 +124,10 @@ class Since(Wire):
     since: InstantField = Field(description="Moment from which changes are read")
 
 
-class Reconciled(Wire):
-    """What reading a source back has found."""
+class Because(Wire):
+    """Why something is done."""
 
-    records: int = Field(ge=0, description="Records that changed in the source's system")
-    added: int = Field(ge=0, description="Events that were missing here")
-
-
-class Settled(Wire):
-    """What settling all records again has changed."""
-
-    changed: int = Field(ge=0, description="Facts restated, added or retracted")
+    reason: Reason = Field(description="Why")
 
 
 def _mapping(kind: str, mapping: dict[str, Any]) -> dict[str, Any]:
@@ -149,6 +152,25 @@ def _vault(caller: Caller) -> Vault:
     vault = caller.runtime.parts["vault"]
     assert isinstance(vault, Vault)
     return vault
+
+
+def _seal_rest(
+    caller: Caller, transaction: Transaction, key: str, kind: str, body: NewSource | SourceChange
+) -> None:
+    """Keep what a source is read back with; refused for kinds that can't be."""
+    connection, tenant_id = transaction.connection, transaction.tenant_id
+    for name, slot in (("rest_url", REST_ADDRESS), ("rest_key", REST_KEY)):
+        value = getattr(body, name)
+        if value is not None and kind not in CONNECTORS:
+            raise invalid(f"/{name}", f"Sources of kind {kind!r} can't be read back.", "kind")
+        if value is not None:
+            _vault(caller).store_one(connection, tenant_id, key, slot, value)
+
+
+def _reads_back(caller: Caller) -> ReadsBack:
+    found = caller.runtime.parts["reads_back"]
+    assert isinstance(found, ReadsBack)
+    return found
 
 
 @router.post("/sources", status_code=201, response_model=Source)
@@ -182,8 +204,7 @@ def create_source(
             connection, tenant_id = transaction.connection, transaction.tenant_id
             if body.secrets:
                 _vault(caller).store(connection, tenant_id, body.key, body.secrets)
-            if body.rest_url:
-                _vault(caller).store_address(connection, tenant_id, body.key, body.rest_url)
+            _seal_rest(caller, transaction, body.key, body.kind, body)
             token = rotate_token(connection, tenant_id, body.key, transaction.known_at)
         shown = _shown(described, revision, token)
         return Answer(shown, 201, revision, f"/v1/sources/{body.key}")
@@ -235,9 +256,7 @@ def change_source(
         payload = described.model_copy(update=changed)
         if body.secrets is not None:
             _vault(caller).store(transaction.connection, transaction.tenant_id, key, body.secrets)
-        if body.rest_url is not None:
-            connection, tenant_id = transaction.connection, transaction.tenant_id
-            _vault(caller).store_address(connection, tenant_id, key, body.rest_url)
+        _seal_rest(caller, transaction, key, described.kind, body)
         saved, revision = describe_source(transaction, payload, revision)
         return Answer(_shown(saved, revision), 200, revision)
 
@@ -295,33 +314,49 @@ def preview_source_mapping(
         return effect(view, described, CrmMapping.model_validate(body.mapping))
 
 
-@router.post("/sources/{key}/settle", response_model=Settled)
+@router.post("/sources/{key}/settle", status_code=202, response_model=jobs.Job)
 def settle_source_again(
-    key: str, caller: Annotated[Caller, Depends(writes("metrics:write"))]
+    key: str, body: Because, caller: Annotated[Caller, Depends(writes("metrics:write"))]
 ) -> Response:
-    """Bring all records of a source up to its present mapping.
+    """Bring all records of a source up to its present mapping, in a backfill.
 
-    Facts that it makes otherwise are restated, and those that it no longer makes are retracted;
-    answers about earlier knowledge stay. Look at `mapping-preview` first.
+    Facts that it makes otherwise are restated there, and those that it no longer makes are
+    retracted. Nothing counts before you have looked at `GET /v1/backfills/{id}/effect` and closed
+    it; where nothing changes, it is dropped.
     """
-
-    def work(transaction: Transaction) -> Answer:
-        described, _ = queries.source(transaction, key)
-        return Answer(Settled(changed=settle_again(transaction, described)))
-
-    return caller.command(work)
+    return caller.command(
+        lambda transaction: jobs.accepted(loading.settle_anew(transaction, key, body.reason))
+    )
 
 
-@router.post("/sources/{key}/reconcile")
+@router.post("/sources/{key}/history", status_code=202, response_model=jobs.Job)
+def load_source_history(
+    key: str, body: Because, caller: Annotated[Caller, Depends(writes("metrics:write"))]
+) -> Response:
+    """Load the history of stages that a source's system keeps, into a backfill.
+
+    The job tells from which quarter on each metric is exact; earlier periods are answered null,
+    `before_source_history`, where the system has forgotten their beginning. Nothing counts before
+    you have looked at `GET /v1/backfills/{id}/effect` and closed the backfill.
+    """
+    return caller.command(
+        lambda transaction: jobs.accepted(
+            loading.load_history(transaction, _reads_back(caller), key, body.reason)
+        )
+    )
+
+
+@router.post("/sources/{key}/reconcile", status_code=202, response_model=jobs.Job)
 def reconcile_source(
     key: str, body: Since, caller: Annotated[Caller, Depends(writes("metrics:write"))]
-) -> Reconciled:
-    """Read back all that changed in the source's system since a moment, and add what is missing.
+) -> Response:
+    """Read back all that changed in a source's system since a moment, and add what is missing.
 
-    For senders that lose what they send while we do not answer. What is known already changes
-    nothing.
+    For senders that lose what they send while we do not answer; what is known already changes
+    nothing. It also happens by itself, every hour by default (`METRICS_RECONCILE_MINUTES`).
     """
-    reads_back = caller.runtime.parts["reads_back"]
-    assert isinstance(reads_back, ReadsBack)
-    seen, added = reads_back.reconcile(caller.tenant_id, key, body.since, caller.principal.actor)
-    return Reconciled(records=seen, added=added)
+    return caller.command(
+        lambda transaction: jobs.accepted(
+            loading.reconcile(transaction, _reads_back(caller), key, body.since)
+        )
+    )

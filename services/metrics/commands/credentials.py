@@ -7,12 +7,12 @@ import binascii
 import hashlib
 import secrets
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
 from cryptography.fernet import Fernet, InvalidToken
-from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
+from sqlalchemy import Connection, delete, insert, select, update
 
 from services.metrics.tables import api_keys, source_secrets, webhook_tokens
 from shared.clock import Clock
@@ -188,8 +188,8 @@ def source_of_token(database: Database, token: str) -> tuple[UUID, str]:
     raise NOT_FOUND.refusal("This webhook address is not in use.")
 
 
-# Secrets stand in the slots below; the address to read back from has its own.
-_ADDRESS_SLOT = 9
+# Secrets stand in the first slots; what a source is read back with has its own.
+_SECRETS, REST_KEY, REST_ADDRESS = range(2), 8, 9
 
 
 class Vault:
@@ -202,28 +202,28 @@ class Vault:
         self, connection: Connection, tenant_id: UUID, source: str, values: Sequence[str]
     ) -> None:
         """Replace a source's secrets: the present one first, then the one still valid."""
-        self._replace(connection, tenant_id, source, dict(enumerate(values)))
+        self._replace(connection, tenant_id, source, _SECRETS, dict(enumerate(values)))
 
-    def store_address(
-        self, connection: Connection, tenant_id: UUID, source: str, address: str
+    def store_one(
+        self, connection: Connection, tenant_id: UUID, source: str, slot: int, value: str
     ) -> None:
-        """Replace the address that a source is read back from; our key stands in it."""
-        self._replace(connection, tenant_id, source, {_ADDRESS_SLOT: address})
+        """Replace the address, or the key, that a source is read back with."""
+        self._replace(connection, tenant_id, source, (slot,), {slot: value})
 
     def _replace(
-        self, connection: Connection, tenant_id: UUID, source: str, values: Mapping[int, str]
-    ) -> None:
+        self, connection: Connection, tenant_id: UUID, source: str, slots: Iterable[int],
+        values: Mapping[int, str],
+    ) -> None:  # fmt: skip
         fernet = self._fernet
         if fernet is None:
             raise CONFLICT.refusal(
                 "No key for sealing secrets is configured; set METRICS_SECRETS_KEY."
             )
-        of_kind = source_secrets.c.slot == _ADDRESS_SLOT
         connection.execute(
             delete(source_secrets).where(
                 source_secrets.c.tenant_id == tenant_id,
                 source_secrets.c.source == source,
-                of_kind if _ADDRESS_SLOT in values else ~of_kind,
+                source_secrets.c.slot.in_(slots),
             )
         )
         for slot, value in values.items():
@@ -238,20 +238,23 @@ class Vault:
 
     def open(self, connection: Connection, tenant_id: UUID, source: str) -> list[str]:
         """A source's valid secrets."""
-        return self._opened(connection, tenant_id, source, source_secrets.c.slot < _ADDRESS_SLOT)
+        return self._opened(connection, tenant_id, source, _SECRETS)
 
-    def address(self, connection: Connection, tenant_id: UUID, source: str) -> str | None:
-        """The address that a source is read back from, where it has one."""
-        of_kind = source_secrets.c.slot == _ADDRESS_SLOT
-        return next(iter(self._opened(connection, tenant_id, source, of_kind)), None)
+    def open_one(
+        self, connection: Connection, tenant_id: UUID, source: str, slot: int
+    ) -> str | None:
+        """The address, or the key, that a source is read back with, where it has one."""
+        return next(iter(self._opened(connection, tenant_id, source, (slot,))), None)
 
     def _opened(
-        self, connection: Connection, tenant_id: UUID, source: str, which: ColumnElement[bool]
+        self, connection: Connection, tenant_id: UUID, source: str, slots: Iterable[int]
     ) -> list[str]:
         rows = connection.execute(
             select(source_secrets.c.sealed)
             .where(
-                source_secrets.c.tenant_id == tenant_id, source_secrets.c.source == source, which
+                source_secrets.c.tenant_id == tenant_id,
+                source_secrets.c.source == source,
+                source_secrets.c.slot.in_(slots),
             )
             .order_by(source_secrets.c.slot)
         ).scalars()

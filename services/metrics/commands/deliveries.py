@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
 from uuid import UUID
@@ -13,31 +12,25 @@ from uuid import UUID
 from sqlalchemy import insert, select, update
 
 from services.metrics.commands.credentials import Vault, source_of_token
-from services.metrics.domain.cloudevents import Rejected, read_cloudevent
-from services.metrics.domain.facts import RecordObserved, Retracted, SourceDescribed
+from services.metrics.commands.settling import append_translation
+from services.metrics.domain.facts import SourceDescribed
 from services.metrics.queries.definitions import source as find_source
-from services.metrics.queries.definitions import types
-from services.metrics.queries.seen import record_names
 from services.metrics.sources.delivery import (
     Delivery,
-    Fact,
     NotAuthentic,
     NotReadable,
-    Observation,
     Translation,
 )
-from services.metrics.sources.opportunities import CrmMapping
-from services.metrics.sources.records import data_of, fold_record
 from services.metrics.sources.vendors import vendor_of
-from services.metrics.tables import deliveries, quarantine
+from services.metrics.tables import deliveries
 from shared.chain import canonical_json, parse_json
-from shared.clock import to_micros
-from shared.errors import NOT_FOUND, UNAUTHENTICATED, UNAVAILABLE, Fault, Refusal
-from shared.events import NewEvent
+from shared.errors import NOT_FOUND, UNAUTHENTICATED, UNAVAILABLE, Refusal
 from shared.ids import new_id
-from shared.ledger import Ledger, Transaction, new_event
+from shared.ledger import Ledger, Transaction
 from shared.telemetry import log
 
+# How the detail of a delivery begins that is worth another try.
+NOT_YET = "Not read back yet"
 _KEPT_HEADERS = ("content-type", "user-agent")
 
 
@@ -178,15 +171,15 @@ def forget_bodies(ledger: Ledger, tenant_id: UUID, days: int) -> int:
         return forgotten.rowcount
 
 
-def not_read_back(ledger: Ledger, tenant_id: UUID, detail: str) -> list[str]:
-    """The deliveries that were set aside with a detail that begins so."""
+def not_read_back(ledger: Ledger, tenant_id: UUID) -> list[str]:
+    """The deliveries that were set aside because their vendor did not answer."""
     with ledger.database.read(tenant_id) as connection:
         rows = connection.execute(
             select(deliveries.c.delivery_id)
             .where(
                 deliveries.c.tenant_id == tenant_id,
                 deliveries.c.state == "quarantined",
-                deliveries.c.detail.startswith(detail, autoescape=True),
+                deliveries.c.detail.startswith(NOT_YET),
             )
             .order_by(deliveries.c.delivery_id)
             .limit(100)
@@ -235,134 +228,3 @@ def _translate(described: SourceDescribed, delivery: Delivery, answer: Any) -> T
     if answer is not None and vendor.complete is not None:
         return vendor.complete(delivery, answer, mapping, source)
     return vendor.translate(delivery, mapping, source)
-
-
-def append_translation(
-    transaction: Transaction, described: SourceDescribed, translation: Translation
-) -> int:
-    """Append the events that a translation gives, and keep what it can't; how many were new."""
-    new: list[NewEvent] = []
-    kinds = types(transaction)
-    for item in translation.items:
-        event = read_cloudevent(item, kinds, transaction.known_at)
-        if isinstance(event, Rejected):
-            translation.faults += [(item, fault) for fault in event.faults]
-        else:
-            new.append(event)
-    records: dict[str, list[Observation]] = defaultdict(list)
-    for observation in translation.observations:
-        records[observation.record].append(observation)
-    for record, said in records.items():
-        new += _settle(transaction, described, record, said, translation)
-    outcomes = transaction.append(new)
-    translation.known += sum(o.status == "duplicate" for o in outcomes)
-    for outcome, event in zip(outcomes, new, strict=True):
-        if outcome.status == "conflict":
-            detail = f"The event {event.event_id!r} is known with other content."
-            translation.faults.append((event.data, Fault("/id", detail, "conflict")))
-    for item, fault in translation.faults:
-        keep_in_quarantine(transaction, f"/sources/{described.key}", "quarantined", item, [fault])
-    return sum(o.status == "accepted" for o in outcomes)
-
-
-def keep_in_quarantine(
-    transaction: Transaction, source: str, status: str, item: Any, faults: Iterable[Fault]
-) -> None:
-    """Keep what can't be a fact, with its reason, so that nothing sent is lost."""
-    shown = [{"pointer": f.pointer, "detail": f.detail, "code": f.code} for f in faults]
-    transaction.connection.execute(
-        insert(quarantine).values(
-            tenant_id=transaction.tenant_id,
-            item_id=new_id(),
-            at=transaction.known_at,
-            source=source[:1_000],
-            status=status,
-            faults=canonical_json(shown),
-            item=canonical_json(item),
-        )
-    )
-
-
-def _settle(
-    transaction: Transaction,
-    described: SourceDescribed,
-    record: str,
-    said: list[Observation],
-    translation: Translation,
-) -> list[NewEvent]:
-    """The events that bring a record's stream up to all that was ever observed of it."""
-    source = f"/sources/{described.key}"
-    stream = f"record/{described.key}/{record}"
-    known = fold_record(transaction.stream(stream))
-    fresh = [o for o in dict.fromkeys(said) if o not in known.observed]
-    if said and not fresh:
-        translation.known += 1
-        return []
-    mapping = CrmMapping.model_validate(described.mapping)
-    settle = vendor_of(described.kind).settle
-    assert settle is not None, "kinds that observe records settle them"
-    facts = {f.event_id: f for f in settle(record, {*known.observed, *fresh}, mapping)}
-    revision, new = known.revision, list[NewEvent]()
-    if fresh:
-        revision += 1
-        new.append(_observed(source, stream, revision, record, fresh, transaction.known_at))
-    for identity, fact in facts.items():
-        data, faults = data_of(fact)
-        translation.faults += [(identity, fault) for fault in faults]
-        before = known.standing.get(identity)
-        if before is not None and before.data == data:
-            continue
-        revision += 1
-        version = known.versions.get(identity, 0)
-        new.append(_fact_event(source, stream, revision, fact, data, version))
-    for identity in known.standing.keys() - facts.keys():
-        revision += 1
-        gone = Retracted(
-            source=source, event_id=identity, reason="no longer follows from the record"
-        )
-        new.append(
-            new_event(gone, source="/metrics", stream=stream, revision=revision,
-                      subject=source, occurred_at=transaction.known_at)
-        )  # fmt: skip
-    return new
-
-
-def settle_again(transaction: Transaction, described: SourceDescribed) -> int:
-    """Bring every record of a source up to its present mapping; how many facts changed."""
-    changed, translation = 0, Translation()
-    for record in record_names(transaction, described.key):
-        new = _settle(transaction, described, record, [], translation)
-        if new:
-            changed += sum(o.status == "accepted" for o in transaction.append(new))
-    return changed
-
-
-def _observed(
-    source: str, stream: str, revision: int, record: str, fresh: list[Observation], now: datetime
-) -> NewEvent:
-    said = [{"property": o.property, "value": o.value, "at": to_micros(o.at)} for o in fresh]
-    payload = RecordObserved(record=record, observations=said)
-    return new_event(
-        payload,
-        source="/metrics",
-        stream=stream,
-        revision=revision,
-        subject=source,
-        occurred_at=now,
-    )
-
-
-def _fact_event(
-    source: str, stream: str, revision: int, fact: Fact, data: str, version: int
-) -> NewEvent:
-    return NewEvent(
-        source=source,
-        event_id=fact.event_id,
-        sequence=str(version) if version else "",
-        name=fact.name,
-        subject=fact.subject,
-        occurred_at=fact.occurred_at,
-        stream=stream,
-        revision=revision,
-        data=data,
-    )

@@ -6,6 +6,7 @@ from datetime import date
 
 from sqlalchemy import select
 
+from services.metrics.commands.settling import bring_up
 from services.metrics.domain.facts import (
     BackfillClosed,
     BackfillDropped,
@@ -54,6 +55,7 @@ def change_backfill(transaction: Transaction, change: Change) -> Backfill:
         )
     stream = f"backfill/{change.backfill_id}"
     transaction.record(stream, len(transaction.stream(stream)), [change])
+    bring_up(transaction, change.backfill_id)
     return backfill(transaction, change.backfill_id)
 
 

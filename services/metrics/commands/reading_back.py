@@ -1,23 +1,26 @@
-"""Reading a source back: what a delivery only named, and what was lost on the way."""
+"""Reading a source back: what a delivery only named, what was lost, and what was long before."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import select
 
-from services.metrics.commands.credentials import Vault
-from services.metrics.commands.deliveries import append_translation, delivery_of
-from services.metrics.connectors import bitrix24 as portal_of
+from services.metrics.commands.credentials import REST_ADDRESS, REST_KEY, Vault
+from services.metrics.commands.deliveries import NOT_YET, delivery_of
+from services.metrics.connectors.kinds import CONNECTORS
+from services.metrics.connectors.reading import Connector, Mark, Part
+from services.metrics.domain.facts import SourceDescribed
 from services.metrics.queries.definitions import source as find_source
-from services.metrics.sources import bitrix24
-from services.metrics.sources.delivery import NotReadable, Translation
+from services.metrics.sources.delivery import GARBLED, NotReadable
 from services.metrics.sources.opportunities import CrmMapping
 from services.metrics.tables import deliveries
-from shared.errors import CONFLICT, Refusal
-from shared.ledger import Ledger
+from shared.errors import CONFLICT, UNAVAILABLE, Refusal
+from shared.ledger import Ledger, View
 from shared.web.client import Outside
 
 
@@ -41,45 +44,75 @@ class ReadsBack:
             if row is None:
                 return None
             described, _ = find_source(view, row.source)
-            if described.kind != "bitrix24":
-                return None
-            kind, action, identity = bitrix24.named(delivery_of(row))
-            if kind != "deal" or action == "delete":
-                return None
-            address = self._vault.address(view.connection, tenant_id, row.source)
-        if address is None:
-            raise NotReadable(
-                f"Only the id {identity} was sent; give the source a `rest_url` to read it back."
-            )
-        portal = Outside(address, private=self._private)
+        connector = CONNECTORS.get(described.kind)
+        identity = None if connector is None else connector.named(delivery_of(row))
+        if connector is None or connector.read is None or identity is None:
+            return None
         try:
-            return portal_of.read_deal(portal, identity)
+            with self._connected(tenant_id, described, connector) as outside:
+                return connector.read(outside, identity)
         except Refusal as refusal:
-            raise NotReadable(f"{NOT_YET}: {refusal.detail}") from refusal
-        finally:
-            portal.close()
+            words = NOT_YET if refusal.problem is UNAVAILABLE else f"{identity} can't be read back"
+            raise NotReadable(f"{words}: {refusal.detail}") from refusal
 
-    def reconcile(self, tenant_id: UUID, key: str, since: datetime, actor: str) -> tuple[int, int]:
-        """Read all that changed since a moment; records looked at, and facts that were missing."""
+    def demand_connector(self, view: View, key: str) -> tuple[SourceDescribed, Connector]:
+        """A source and how it is read back; refuses where it can't be."""
+        described, _ = find_source(view, key)
+        connector = CONNECTORS.get(described.kind)
+        if connector is None:
+            raise CONFLICT.refusal(f"Sources of kind {described.kind!r} can't be read back.")
+        if connector.address is None and self._address(view, key) is None:
+            raise CONFLICT.refusal(f"Give the source {key!r} a `rest_url` to read it back.")
+        return described, connector
+
+    def changed(self, tenant_id: UUID, key: str, since: datetime, mark: Mark) -> Part:
+        """The next part of all that changed since a moment; refuses where it can't be read."""
+        return self._part(
+            tenant_id, key, lambda connector, outside, mapping, source: connector.changed(
+                outside, since, mark, mapping, source
+            )
+        )  # fmt: skip
+
+    def history(self, tenant_id: UUID, key: str, mark: Mark) -> Part:
+        """The next part of the history that the vendor keeps; refuses where it keeps none."""
+
+        def ask(connector: Connector, outside: Outside, mapping: CrmMapping, source: str) -> Part:
+            if connector.history is None:
+                raise CONFLICT.refusal("This kind of source keeps no history that can be loaded.")
+            return connector.history(outside, mark, mapping, source)
+
+        return self._part(tenant_id, key, ask)
+
+    def _part(
+        self, tenant_id: UUID, key: str,
+        ask: Callable[[Connector, Outside, CrmMapping, str], Part],
+    ) -> Part:  # fmt: skip
         with self._ledger.view(tenant_id) as view:
-            described, _ = find_source(view, key)
-            address = self._vault.address(view.connection, tenant_id, key)
-        if described.kind != "bitrix24" or address is None:
-            raise CONFLICT.refusal("Only Bitrix24 sources with a `rest_url` are read back yet.")
-        portal = Outside(address, private=self._private)
-        mapping, translation = CrmMapping.model_validate(described.mapping), Translation()
-        seen = 0
+            described, connector = self.demand_connector(view, key)
+        mapping = CrmMapping.model_validate(described.mapping)
+        with self._connected(tenant_id, described, connector) as outside:
+            try:
+                return ask(connector, outside, mapping, f"/sources/{key}")
+            except GARBLED as error:
+                raise CONFLICT.refusal(
+                    f"The answer of {key!r} lacks or garbles {error}; nothing was taken from it."
+                ) from error
+
+    @contextmanager
+    def _connected(
+        self, tenant_id: UUID, described: SourceDescribed, connector: Connector
+    ) -> Iterator[Outside]:
+        with self._ledger.view(tenant_id) as view:
+            address = self._address(view, described.key) or connector.address
+            key = self._vault.open_one(view.connection, tenant_id, described.key, REST_KEY)
+        if address is None:
+            raise CONFLICT.refusal("only its id was sent; give the source a `rest_url`.")
+        outside = Outside(address, private=self._private)
         try:
-            for item in portal_of.changed_deals(portal, since):
-                bitrix24.observe_deal(translation, item, since, mapping, f"/sources/{key}")
-                seen += 1
-        except (KeyError, TypeError, NotReadable) as error:
-            raise CONFLICT.refusal(f"The portal's answer can't be read: {error}.") from error
+            connector.sign_in(outside, key)
+            yield outside
         finally:
-            portal.close()
-        with self._ledger.transaction(tenant_id, actor=actor) as transaction:
-            return seen, append_translation(transaction, described, translation)
+            outside.close()
 
-
-# How the detail of a delivery begins that is worth another try.
-NOT_YET = "Not read back yet"
+    def _address(self, view: View, key: str) -> str | None:
+        return self._vault.open_one(view.connection, view.tenant_id, key, REST_ADDRESS)

@@ -131,6 +131,15 @@ class BackfillOpened(Payload):
     reason: str
 
 
+@event("backfill.measured")
+class BackfillMeasured(Payload):
+    """From when on a backfill holds all that its source told; None: from its beginning."""
+
+    backfill_id: str
+    source: str
+    complete_from: datetime | None
+
+
 @event("backfill.closed")
 class BackfillClosed(Payload):
     """From here on the events of the backfill count."""

@@ -12,6 +12,7 @@ from sqlalchemy import select
 from services.metrics.domain.facts import (
     BackfillClosed,
     BackfillDropped,
+    BackfillMeasured,
     BackfillOpened,
     BackfillReverted,
     BaselineFrozen,
@@ -80,7 +81,10 @@ def _apply(transaction: Transaction, event: Event, payload: Payload) -> None:
         case BaselineFrozen():
             row = {"metric": payload.metric, "body": payload.model_dump_json()}
             _put(transaction, baselines, {"baseline_id": payload.baseline_id}, event, row)
-        case BackfillOpened() | BackfillClosed() | BackfillDropped() | BackfillReverted():
+        case (
+            BackfillOpened() | BackfillMeasured() | BackfillClosed() | BackfillDropped()
+            | BackfillReverted()
+        ):  # fmt: skip
             _project_backfill(transaction, event, payload)
         case SourceCutOver() | SourceCutOverLifted():
             _project_cut_over(transaction, event, payload)
@@ -100,25 +104,24 @@ def _put(
 def _project_backfill(
     transaction: Transaction,
     event: Event,
-    payload: BackfillOpened | BackfillClosed | BackfillDropped | BackfillReverted,
-) -> None:
-    state = {
-        BackfillOpened: "open", BackfillClosed: "closed", BackfillDropped: "dropped",
-        BackfillReverted: "reverted",
-    }[type(payload)]  # fmt: skip
-    body = {"id": payload.backfill_id, "state": state, "reason": payload.reason, "events": 0}
+    payload: BackfillOpened | BackfillMeasured | BackfillClosed | BackfillDropped
+    | BackfillReverted,
+) -> None:  # fmt: skip
     keys = {"tenant_id": transaction.tenant_id, "backfill_id": payload.backfill_id}
+    told = payload.model_dump(mode="json", exclude={"backfill_id"})
     if isinstance(payload, BackfillOpened):
-        body["name"] = payload.name
+        body = {"id": payload.backfill_id, "events": 0, "state": "open", **told}
     else:
-        found = transaction.connection.execute(
+        before = transaction.connection.execute(
             select(backfills.c.body).where(
                 *(backfills.c[name] == value for name, value in keys.items()),
                 backfills.c.to_position.is_(None),
             )
         ).scalar_one()
-        body["name"] = json.loads(found)["name"]
-    row = {"state": state, "body": json.dumps(body, sort_keys=True)}
+        state = event.name.rpartition(".")[2]
+        changed = {} if isinstance(payload, BackfillMeasured) else {"state": state}
+        body = {**json.loads(before), **told, **changed}
+    row = {"state": body["state"], "body": json.dumps(body, sort_keys=True)}
     supersede(transaction.connection, backfills, keys, event.position, row)
     if isinstance(payload, BackfillClosed | BackfillReverted):
         change_backfill(transaction, payload.backfill_id, event.position)

@@ -14,6 +14,7 @@ from services.metrics.replay.knowledge import BACKFILLED, RESTATED, RETRACTED
 from services.metrics.tables import backfills, excluded, retractions
 from shared.events import Event
 from shared.ledger import Transaction, View
+from shared.ledger.projecting import known
 from shared.ledger.rows import LOOKUP_CHUNK
 from shared.ledger.tables import events
 
@@ -64,7 +65,7 @@ def supersede_versions(transaction: Transaction, first: int, last: int) -> None:
     """Exclude all but the highest version of each fact that this batch says again."""
     families = _said_again(transaction, first, last)
     versions = _versions(transaction, families, last)
-    closed = _closed_backfills(transaction)
+    closed = closed_backfills(transaction)
     for family in families:
         standing = None
         for version in versions[family]:
@@ -90,7 +91,7 @@ def change_backfill(transaction: Transaction, backfill_id: str, position: int) -
     )
     families = {(row.source, row.event_id) for row in told}
     families.update(taken_back(transaction, {backfill_id}))
-    closed = _closed_backfills(transaction)
+    closed = closed_backfills(transaction)
     until = taken_back(transaction, closed)
     for family, found in _versions(transaction, families, position).items():
         counting = [v for v in found if v.backfill is None or v.backfill in closed]
@@ -143,13 +144,14 @@ def _settle(
         _exclude(transaction, version, position, BACKFILLED)
 
 
-def _closed_backfills(transaction: Transaction) -> set[str]:
+def closed_backfills(view: View) -> set[str]:
+    """The backfills that count as known at a view."""
     return set(
-        transaction.connection.execute(
+        view.connection.execute(
             select(backfills.c.backfill_id).where(
-                backfills.c.tenant_id == transaction.tenant_id,
+                backfills.c.tenant_id == view.tenant_id,
                 backfills.c.state == "closed",
-                backfills.c.to_position.is_(None),
+                known(backfills, view.position),
             )
         ).scalars()
     )

@@ -19,7 +19,7 @@ from shared.ledger import View
 from shared.ledger.projecting import known
 from shared.ledger.rows import LOOKUP_CHUNK
 from shared.ledger.tables import events
-from shared.web.wire import Known, Wire
+from shared.web.wire import InstantField, Known, Wire
 
 State = Literal["open", "closed", "dropped", "reverted"]
 
@@ -35,6 +35,11 @@ class Backfill(Wire):
     )
     events: int = Field(ge=0, description="Events sent into it so far")
     reason: str = Field(description="Why it was opened, or brought into this state")
+    source: str | None = Field(None, description="Source whose kept history it holds")
+    complete_from: InstantField | None = Field(
+        None,
+        description="Moment from which on it holds all that its source told; null: from the first",
+    )
 
 
 class BackfillAnswer(Backfill, Known):

@@ -230,7 +230,8 @@ def _cause(computed: Computed, values: Sequence[Value]) -> Cause:
     since = computed.since
     if since.first_day is None:
         return "no_instrument"
-    if values[-1].end <= since.first_day:
+    told = {value.reason for value in values}
+    if values[-1].end <= since.first_day or "before_source_history" in told:
         return "no_history"
     return "source_silent"
 

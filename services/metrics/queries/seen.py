@@ -11,6 +11,7 @@ from pydantic import Field
 from sqlalchemy import ColumnElement, func, select
 
 from services.metrics.domain.facts import SourceDescribed
+from services.metrics.projections.counting import closed_backfills
 from services.metrics.sources.opportunities import CrmMapping
 from services.metrics.sources.records import Record, data_of, fold_record
 from services.metrics.sources.vendors import vendor_of
@@ -123,8 +124,9 @@ def _by_name(found: tuple[tuple[str | None, str], set[str]]) -> tuple[str, str]:
     return pipeline or "", stage
 
 
-def _prefix(key: str) -> str:
-    return f"record/{key}/"
+def stream_of(key: str, record: str) -> str:
+    """The stream of a source's record."""
+    return f"record/{key}/{record}"
 
 
 def _of_records(view: View, prefix: str) -> list[ColumnElement[bool]]:
@@ -137,24 +139,37 @@ def _of_records(view: View, prefix: str) -> list[ColumnElement[bool]]:
 
 def _records(view: View, key: str) -> Iterator[tuple[str, Record]]:
     """Every record of a source with all that was observed of it and the facts that stand."""
-    prefix = _prefix(key)
+    prefix = stream_of(key, "")
     rows = view.connection.execute(
         select(events)
         .where(*_of_records(view, prefix))
         .order_by(events.c.stream, events.c.revision)
     )
     told = (read_event(row._mapping) for row in rows)
+    counting = closed_backfills(view)
     for stream, past in groupby(told, key=lambda event: event.stream or ""):
-        yield stream.removeprefix(prefix), fold_record(past)
+        yield stream.removeprefix(prefix), fold_record(past, counting)
 
 
-def record_names(view: View, key: str) -> list[str]:
-    """The records of a source."""
-    prefix = _prefix(key)
+def record_names(view: View, key: str, after: str, limit: int) -> list[str]:
+    """The next records of a source, by name."""
+    prefix = stream_of(key, "")
     rows = view.connection.execute(
-        select(events.c.stream).where(*_of_records(view, prefix)).distinct()
+        select(events.c.stream)
+        .where(*_of_records(view, prefix), events.c.stream > stream_of(key, after))
+        .distinct()
+        .order_by(events.c.stream)
+        .limit(limit)
     )
-    return sorted(stream.removeprefix(prefix) for stream in rows.scalars())
+    return [stream.removeprefix(prefix) for stream in rows.scalars()]
+
+
+def count_records(view: View, key: str) -> int:
+    """How many records a source has told of."""
+    told = func.count(events.c.stream.distinct())
+    return view.connection.execute(
+        select(told).where(*_of_records(view, stream_of(key, "")))
+    ).scalar_one()
 
 
 def effect(view: View, described: SourceDescribed, mapping: CrmMapping) -> MappingEffect:

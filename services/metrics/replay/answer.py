@@ -46,7 +46,7 @@ class Value(Wire):
     value: float | None = Field(description="15 significant digits; null with a reason")
     reason: str | None = Field(
         description="Why there is no value: no_events, zero_denominator, before_first_event, "
-        "not_yet_recorded, mixed_currencies (and no rate), missing_rate",
+        "before_source_history, not_yet_recorded, mixed_currencies (and no rate), missing_rate",
         examples=[None],
     )
     answered_from: InstantField | None = Field(

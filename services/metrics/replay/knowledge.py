@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
@@ -13,6 +13,7 @@ from sqlalchemy import ColumnElement, and_, exists, not_, or_
 from services.metrics.replay.frame import Frame
 from services.metrics.replay.rules import Rules, holds
 from services.metrics.tables import excluded
+from shared.chain import parse_json
 from shared.clock import midnight_utc
 from shared.ledger.projecting import known
 from shared.ledger.tables import events
@@ -79,6 +80,8 @@ class Turn:
     closed: bool
     begins: int
     ends: int | None
+    # Of a source's kept history: the source, and the moment from which on it is complete.
+    kept: tuple[str, datetime] | None = None
 
     def holds(self, position: int) -> bool:
         return self.begins <= position and (self.ends is None or self.ends > position)
@@ -97,7 +100,13 @@ class Ground:
     def of(cls, known: Rules, tenant_id: UUID, position: int) -> Ground:
         """All backfills, retracted ranges and cut-overs up to a position."""
         turns = [
-            Turn(row.backfill_id, row.state == "closed", row.from_position, row.to_position)
+            Turn(
+                row.backfill_id,
+                row.state == "closed",
+                row.from_position,
+                row.to_position,
+                _kept(row.body),
+            )
             for row in known.backfills
             if row.from_position <= position
         ]
@@ -172,6 +181,12 @@ class Ground:
             excluded.c.cause == RESTATED,
         )
         return [or_(events.c.position <= k.restatements, ~announces)]
+
+
+def _kept(body: str) -> tuple[str, datetime] | None:
+    found = parse_json(body)
+    told = found.get("complete_from")
+    return None if told is None else (found["source"], datetime.fromisoformat(told))
 
 
 def in_range(row: Any) -> Condition:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import cached_property
 from typing import Any
 
 from services.metrics.domain.definition import (
@@ -29,7 +30,7 @@ from services.metrics.replay.rates import Exchange
 from services.metrics.replay.raw import Reading
 from services.metrics.replay.reach import folds_the_past
 from services.metrics.replay.related import Related
-from services.metrics.replay.since import Since, data_since
+from services.metrics.replay.since import Since, data_since, history_since
 from services.metrics.replay.standing import runs_along, state_figures
 from services.metrics.replay.tree import References, Tree, leaves_of
 from shared.periods import Period
@@ -90,6 +91,11 @@ class Computed:
     def since(self) -> Since:
         """Since when there are data of the metric's types; read once."""
         return data_since(self.reading, self.question.names())
+
+    @cached_property
+    def history(self) -> date | None:
+        """The day before which a source of the metric's types has no complete history."""
+        return history_since(self.reading, self.question.names())
 
     def days(self) -> list[set[date]]:
         """The days of each period on which events of the metric's types occurred."""

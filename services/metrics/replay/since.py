@@ -30,6 +30,32 @@ def data_since(reading: Reading, names: Iterable[str]) -> Since:
     return found
 
 
+def history_since(reading: Reading, names: Iterable[str]) -> date | None:
+    """The day before which a source of some types keeps no complete history, where one is loaded.
+
+    Costs nothing where no backfill says so.
+    """
+    k = reading.knowledge.backfills
+    told = [
+        turn.kept
+        for turn in reading.ground.turns
+        if turn.kept is not None
+        and ((turn.closed and turn.holds(k)) or turn.backfill_id == reading.shown)
+    ]
+    if not told:
+        return None
+    feeding = reading.view.connection.execute(
+        select(spans.c.source).where(
+            spans.c.tenant_id == reading.view.tenant_id,
+            spans.c.name.in_(sorted(names)),
+            spans.c.from_position <= reading.view.position,
+        )
+    )
+    sources = set(feeding.scalars())
+    begins = [moment for source, moment in told if source in sources]
+    return reading.calendar.day_of(max(begins)) if begins else None
+
+
 def _data_since(reading: Reading, names: list[str]) -> Since:
     connection, owned = reading.view.connection, spans.c.tenant_id == reading.view.tenant_id
     feeding = select(spans.c.source).where(

@@ -35,6 +35,8 @@ def word(computed: Computed) -> list[Value]:
 def reason_of(computed: Computed, index: int, found: Figure) -> str | None:
     """Why a figure has no value, or None where it has one."""
     question = computed.question
+    if computed.history is not None and computed.frame.periods[index].start < computed.history:
+        return "before_source_history"
     if found.n and not isinstance(question.definition, Derived):
         return found.reason  # What counts in it began before its end; no need to look it up.
     since = computed.since

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import quote_plus
 
@@ -25,6 +25,9 @@ STAGES: dict[str, Outcome] = {"WON": "won", "LOSE": "lost", "APOLOGY": "lost"}
 _SEMANTICS = {"S": "won", "F": "lost", "P": "open"}
 _KINDS = {"ONCRMDEAL": "deal", "ONCRMLEAD": "lead", "ONCRMACTIVITY": "activity"}
 _ACTIVITIES = {"1": "meeting", "2": "call", "3": "task", "4": "email"}
+MAKING = timedelta(minutes=1)
+# The kind of a row of the stage history that a deal begins with.
+CREATION = "1"
 # Everything else of `auth[...]` is a credential of somebody else's.
 _KEPT_AUTH = ("auth[domain]", "auth[member_id]")
 
@@ -119,15 +122,8 @@ def read_deal(answer: Any, created: bool, mapping: CrmMapping, source: str) -> T
             "status": _SEMANTICS.get(now.get("stagesemanticid") or ""),
             "pipeline": now.get("categoryid"),
         }
-        said = {
-            "snapshot": True,
-            "amount": now.get("opportunity"),
-            "currency": now.get("currencyid"),
-            "owner": now.get("assignedbyid"),
-            "account": now.get("companyid"),
-            **mapping.own_fields(fields),
-        }
         translation.observe(record, moved, stands)
+        said = {"snapshot": True, **_along(now, fields, mapping)}
         translation.observe(record, updated, said)
     except GARBLED as error:
         raise NotReadable(f"The portal's answer lacks or garbles {error}.") from error
@@ -145,6 +141,39 @@ def observe_deal(
     if created and moment_of(created) >= since:
         record = found.observations[0].record
         translation.observe(record, moment_of(created), {"snapshot": True, "born": True})
+
+
+def observe_history(
+    translation: Translation, row: dict[str, Any], deal: dict[str, Any] | None,
+    mapping: CrmMapping, source: str,
+) -> None:  # fmt: skip
+    """What a row of the stage history says, and of the deal itself what no history keeps."""
+    record, at = _name(source, "deal", row["OWNER_ID"]), moment_of(row["CREATED_TIME"])
+    if deal is not None:
+        now = {_plain(name): value for name, value in deal.items()}
+        born = moment_of(now["createdtime"])
+        translation.observe(
+            record, born, {"snapshot": True, "born": True, **_along(now, deal, mapping)}
+        )
+        at = born if str(row["TYPE_ID"]) == CREATION else at
+    stands = {
+        "snapshot": True,
+        "born": True if str(row["TYPE_ID"]) == CREATION else None,
+        "stage": row["STAGE_ID"],
+        "status": _SEMANTICS.get(row.get("STAGE_SEMANTIC_ID") or ""),
+        "pipeline": row.get("CATEGORY_ID"),
+    }
+    translation.observe(record, at, stands)
+
+
+def _along(now: dict[str, Any], fields: dict[str, Any], mapping: CrmMapping) -> dict[str, Any]:
+    return {
+        "amount": now.get("opportunity"),
+        "currency": now.get("currencyid"),
+        "owner": now.get("assignedbyid"),
+        "account": now.get("companyid"),
+        **mapping.own_fields(fields),
+    }
 
 
 def _name(source: str, kind: str, identity: Any) -> str:

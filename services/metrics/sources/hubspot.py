@@ -7,7 +7,7 @@ import hashlib
 import hmac
 import re
 from collections.abc import Iterable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -22,6 +22,7 @@ from services.metrics.sources.delivery import (
     Translation,
     garbled,
     json_of,
+    moment_of,
 )
 from services.metrics.sources.opportunities import CrmMapping, Outcome
 from services.metrics.sources.opportunities import settle as settle_deal
@@ -29,6 +30,9 @@ from shared.clock import EPOCH, to_micros
 
 # HubSpot says five minutes; a sender's clock may also run a little ahead of ours.
 TOLERANCE = timedelta(minutes=5)
+MAKING = timedelta(seconds=5)
+# Of a property HubSpot keeps at least so many versions; older ones may be gone.
+KEPT_VERSIONS = 20
 STAGES: dict[str, Outcome] = {"closedwon": "won", "closedlost": "lost"}
 _DECODED = re.compile("|".join(("%3A", "%2F", "%3F", "%40", "%21", "%24", "%27", "%28", "%29", "%2A", "%2C", "%3B")), re.IGNORECASE)  # fmt: skip  # noqa: E501
 _OBJECTS = {"0-1": "contact", "0-2": "company", "0-3": "deal", "0-5": "ticket"}
@@ -178,6 +182,39 @@ def _translate_workflow(
                 translation.observations.append(Observation(record, *observed, at))
     except GARBLED as error:
         raise NotReadable(f"The workflow's object lacks or garbles {error}.") from error
+
+
+def with_history(mapping: CrmMapping) -> list[str]:
+    """The properties of a deal whose past is of interest."""
+    return [*_PROPERTIES, *mapping.fields]
+
+
+def observe_deal(
+    translation: Translation, portal: str, deal: dict[str, Any], since: datetime | None,
+    mapping: CrmMapping,
+) -> datetime | None:  # fmt: skip
+    """What a deal read with `propertiesWithHistory` says of itself since a moment.
+
+    Answers from when on its stages are all told, where HubSpot has forgotten the first of them.
+    """
+    record, born = f"{portal}/deal/{deal['id']}", moment_of(deal["createdAt"])
+    told = [("created", "", born)]
+    for name, versions in (deal.get("propertiesWithHistory") or {}).items():
+        for version in versions:
+            at = moment_of(version["timestamp"])
+            # What is filled in while a deal is made carries times a moment off its creation.
+            at = born if abs(at - born) <= MAKING else at
+            told.append((*_property("deal", name, version["value"], mapping), at))
+    if deal.get("archived"):
+        told.append(("deleted", "true", moment_of(deal["archivedAt"])))
+    translation.observations += [
+        Observation(record, name, value, at)
+        for name, value, at in told
+        if name and (since is None or at >= since)
+    ]
+    stages = (deal.get("propertiesWithHistory") or {}).get("dealstage") or []
+    first = min((moment_of(one["timestamp"]) for one in stages), default=born)
+    return first if len(stages) >= KEPT_VERSIONS and first - born > MAKING else None
 
 
 def settle(record: str, observations: Iterable[Observation], mapping: CrmMapping) -> list[Fact]:

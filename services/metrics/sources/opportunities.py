@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
@@ -88,6 +88,7 @@ _KEPT = ("stage", "currency", "owner", "pipeline", "type", "account")
 class _Deal:
     fields: dict[str, Any] = field(default_factory=dict)
     outcome: Outcome = "open"
+    opened: bool = False
     deleted: bool = False
     says_status: bool = False
     facts: list[Fact] = field(default_factory=list)
@@ -97,18 +98,67 @@ def settle(
     record: str,
     observations: Iterable[Observation],
     mapping: CrmMapping,
-    defaults: dict[str, Outcome],
+    defaults: Mapping[str, Outcome],
 ) -> list[Fact]:
     """The facts of one deal from all that was ever observed of it.
 
     A pure function of the set of observations: duplicates and any order of arrival give the same
     facts. `defaults` says what the vendor's standard stages mean.
     """
+    return _folded(record, observations, mapping, defaults).facts
+
+
+def _folded(
+    record: str, observations: Iterable[Observation], mapping: CrmMapping,
+    defaults: Mapping[str, Outcome],
+) -> _Deal:  # fmt: skip
     ordered = sorted(set(observations), key=lambda o: (o.at, o.property, o.value))
     deal = _Deal()
     for moment, group in groupby(ordered, key=lambda o: o.at):
         _settle_moment(record, deal, moment, _said(group), mapping, defaults)
-    return deal.facts
+    return deal
+
+
+def missing(
+    record: str,
+    told: Sequence[Observation],
+    observed: Collection[Observation],
+    mapping: CrmMapping,
+    defaults: Mapping[str, Outcome],
+) -> list[Observation]:
+    """Of how a deal stands by its vendor, what is not known yet.
+
+    A vendor's record and its webhooks date the same change some moments apart; what is known
+    already is not told again at another time.
+    """
+    if not observed:
+        return list(told)
+    deal = _folded(record, observed, mapping, defaults)
+    found: list[Observation] = []
+    for _, group in groupby(sorted(told, key=lambda o: o.at), key=lambda o: o.at):
+        said = list(group)
+        new = [o for o in said if o.property not in _BESIDE and not _is_known(deal, o)]
+        if new:
+            found += [*new, *(o for o in said if o.property in _BESIDE)]
+    return found
+
+
+# What is said only beside something else.
+_BESIDE = ("snapshot", "same_stage", "from_stage", "reason")
+
+
+def _is_known(deal: _Deal, told: Observation) -> bool:
+    match told.property:
+        case "status":
+            return deal.outcome == told.value
+        case "born" | "created":
+            return deal.opened
+        case "deleted":
+            return deal.deleted
+        case "amount":
+            return deal.fields.get("amount") == _amount(told.value)
+        case name:
+            return deal.fields.get(name) == (told.value or None)
 
 
 def _said(group: Iterable[Observation]) -> dict[str, str]:
@@ -128,7 +178,7 @@ def _settle_moment(
     moment: datetime,
     said: dict[str, str],
     mapping: CrmMapping,
-    defaults: dict[str, Outcome],
+    defaults: Mapping[str, Outcome],
 ) -> None:
     before = dict(deal.fields)
     _update(deal.fields, said, mapping)
@@ -146,7 +196,8 @@ def _settle_moment(
     deal.says_status = deal.says_status or "status" in said
     if deal.outcome != "open":
         _complete(deal, worth)
-    if born or "created" in said:
+    if (born or "created" in said) and not deal.opened:
+        deal.opened = True
         fact("opened", stage=stage, **standing, **worth)
     changed = _changed(deal.fields, before, said)
     # A closed deal stays closed, whatever is corrected of it later.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -23,6 +24,11 @@ from services.metrics.sources.opportunities import CrmMapping
 
 SECOND = timedelta(seconds=1)
 _ACTIONS = {"added": "create", "updated": "change", "deleted": "delete"}
+_FLOW = {
+    "stage_id": "stage", "status": "status", "value": "amount", "currency": "currency",
+    "user_id": "owner", "owner_id": "owner", "org_id": "account", "pipeline": "pipeline",
+    "pipeline_id": "pipeline", "lost_reason": "reason",
+}  # fmt: skip
 _ACTIVITIES = {"call": "call", "meeting": "meeting", "email": "email", "task": "task"}
 
 
@@ -101,14 +107,10 @@ def _deal(
         "stage": now.get("stage_id"),
         "from_stage": before.get("stage_id"),
         "same_stage": None if moved or created else True,
-        "amount": now.get("value"),
-        "currency": now.get("currency"),
-        "owner": now.get("owner_id"),
-        "account": now.get("org_id"),
         "pipeline": now.get("pipeline_id"),
         "reason": now.get("lost_reason"),
         "status": status if status in ("open", "won", "lost") else None,
-        **mapping.own_fields({**(now.get("custom_fields") or {}), **now}),
+        **_along(now, mapping),
     }
     ended = _time(now, f"{status}_time") if status in ("won", "lost") else None
     first = {**said, "status": "open"} if created and ended and ended > (at or sent) else said
@@ -117,6 +119,77 @@ def _deal(
         # The closing itself did not reach us; the deal still says when it was.
         names = ("snapshot", "status", "amount", "currency")
         translation.observe(record, ended, {name: said[name] for name in names})
+
+
+def observe_deal(
+    translation: Translation, account: str, deal: dict[str, Any], since: datetime,
+    mapping: CrmMapping,
+) -> None:  # fmt: skip
+    """How a deal stands by the REST interface, each thing at the time that the deal gives it."""
+    record, updated = f"{account}/deal/{deal['id']}", _time(deal, "update_time", "add_time")
+    if updated is None:
+        raise ValueError("update_time")
+    if deal.get("is_deleted") or deal.get("status") == "deleted":
+        translation.observe(record, updated, {"deleted": True})
+        return
+    born, status = _time(deal, "add_time"), deal.get("status")
+    if born is not None and born >= since:
+        translation.observe(record, born, {"snapshot": True, "born": True})
+    moved = _time(deal, "stage_change_time") or born or updated
+    stands = {"stage": deal.get("stage_id"), "pipeline": deal.get("pipeline_id")}
+    translation.observe(record, moved, {"snapshot": True, **stands})
+    translation.observe(record, updated, {"snapshot": True, **_along(deal, mapping)})
+    ended = _time(deal, f"{status}_time", "close_time") if status in ("won", "lost") else None
+    said = {"snapshot": True, "status": status, "reason": deal.get("lost_reason")}
+    translation.observe(record, ended or updated, said)
+
+
+def observe_flow(
+    translation: Translation, account: str, deal: dict[str, Any],
+    changes: Iterable[dict[str, Any]], mapping: CrmMapping,
+) -> None:  # fmt: skip
+    """A deal's whole past from its flow: how it was made, then every change at its time."""
+    record, born = f"{account}/deal/{deal['id']}", _time(deal, "add_time")
+    if born is None:
+        raise ValueError("add_time")
+    ordered = sorted(changes, key=lambda change: (change["log_time"], change["id"]))
+    told = [(_FLOW[c["field_key"]], c) for c in ordered if c["field_key"] in _FLOW]
+    first = {"stage": deal.get("stage_id"), "pipeline": deal.get("pipeline_id"),
+             "status": deal.get("status"), **_along(deal, mapping)}  # fmt: skip
+    # Before its first change a field held what that change replaced; without one, what it holds.
+    for name, change in reversed(told):
+        first[name] = change["old_value"]
+    first["status"] = "open" if any(name == "status" for name, _ in told) else first["status"]
+    translation.observe(record, born, {"snapshot": True, "born": True, **_told(first)})
+    for name, change in told:
+        at = moment_of(change["log_time"], zone_is_utc=True)
+        if at == born and change["old_value"] in (None, ""):
+            continue
+        said = {"snapshot": True, **_told({name: change["new_value"]})}
+        if name == "stage":
+            said["from_stage"] = change["old_value"]
+        translation.observe(record, at, said)
+    if deal.get("is_deleted"):
+        at = _time(deal, "update_time") or born
+        translation.observe(record, at, {"deleted": True})
+
+
+def _told(values: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: value
+        for name, value in values.items()
+        if name != "status" or value in ("open", "won", "lost")
+    }
+
+
+def _along(deal: dict[str, Any], mapping: CrmMapping) -> dict[str, Any]:
+    return {
+        "amount": deal.get("value"),
+        "currency": deal.get("currency"),
+        "owner": deal.get("owner_id"),
+        "account": deal.get("org_id"),
+        **mapping.own_fields({**(deal.get("custom_fields") or {}), **deal}),
+    }
 
 
 def _lead(

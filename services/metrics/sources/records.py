@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
 from services.metrics.domain.facts import RecordObserved, Retracted
@@ -27,23 +27,33 @@ class Record:
     revision: int = 0
 
 
-def fold_record(past: Iterable[Event]) -> Record:
-    """A record from its stream, oldest event first."""
+def fold_record(past: Iterable[Event], counting: Collection[str] = ()) -> Record:
+    """A record from its stream, oldest event first; of backfills only those that count."""
     record = Record()
     for event in past:
         record.revision = max(record.revision, event.revision or 0)
-        if event.name == "source.record_observed":
-            payload = RecordObserved.model_validate(parse_json(event.data))
-            for o in payload.observations:
-                at = from_micros(int(o["at"]))
-                record.observed.add(Observation(payload.record, o["property"], o["value"], at))
+        fact = event.name not in ("source.record_observed", "ledger.retracted")
+        if fact:
+            # A version is taken for good, whether its backfill counts or not.
+            record.versions[event.event_id] = record.versions.get(event.event_id, 0) + 1
+        if event.backfill is not None and event.backfill not in counting:
+            continue
+        if fact:
+            record.standing[event.event_id] = event
         elif event.name == "ledger.retracted":
             gone = Retracted.model_validate(parse_json(event.data)).event_id or ""
             record.standing.pop(gone, None)
         else:
-            record.standing[event.event_id] = event
-            record.versions[event.event_id] = record.versions.get(event.event_id, 0) + 1
+            record.observed |= _observed(event)
     return record
+
+
+def _observed(event: Event) -> set[Observation]:
+    payload = RecordObserved.model_validate(parse_json(event.data))
+    return {
+        Observation(payload.record, o["property"], o["value"], from_micros(int(o["at"])))
+        for o in payload.observations
+    }
 
 
 def data_of(fact: Fact) -> tuple[str, list[Fault]]:

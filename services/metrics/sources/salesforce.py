@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import datetime
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
 from typing import Any
 
 from services.metrics.sources.delivery import NotAuthentic, Translation, event_item, moment_of
 from services.metrics.sources.opportunities import CrmMapping, Outcome
 
+# The first row of a history is written with its record, or a moment later.
+MAKING = timedelta(seconds=5)
 STAGES: dict[str, Outcome] = {"Closed Won": "won", "Closed Lost": "lost"}
 _ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZ012345"
 
@@ -69,6 +71,64 @@ def _deal(fields: Mapping[str, Any], mapping: CrmMapping, created: bool) -> dict
         "pipeline": fields.get("RecordTypeId"),
         "status": status,
         **mapping.own_fields(fields),
+    }
+
+
+def observe_opportunity(
+    translation: Translation, fields: Mapping[str, Any], since: datetime, mapping: CrmMapping
+) -> None:
+    """How an opportunity stands by a query, each thing at the time that the record gives it."""
+    record, changed = f"deal/{full_id(fields['Id'])}", moment_of(fields["LastModifiedDate"])
+    if fields.get("IsDeleted"):
+        translation.observe(record, moment_of(fields["SystemModstamp"]), {"deleted": True})
+        return
+    born = moment_of(fields["CreatedDate"])
+    if born >= since:
+        translation.observe(record, born, {"snapshot": True, "born": True})
+    said = _deal(fields, mapping, False)
+    moved = fields.get("LastStageChangeDate")
+    stands = {name: said.pop(name) for name in ("stage", "status")}
+    at = moment_of(moved) if moved else changed
+    translation.observe(record, at, {"snapshot": True, **stands})
+    translation.observe(record, changed, said)
+
+
+def observe_history(
+    translation: Translation, row: Mapping[str, Any], first: bool, outcomes: Mapping[str, str],
+    mapping: CrmMapping,
+) -> datetime | None:  # fmt: skip
+    """What a row of OpportunityHistory says; `first` is the first of its opportunity.
+
+    `outcomes` is what the organisation's stages mean. What the history does not keep (owner,
+    account, own fields) is told as it stands today. Answers from when on the opportunity's history
+    is kept, where that is not its beginning.
+    """
+    record, at = f"deal/{full_id(row['OpportunityId'])}", moment_of(row["CreatedDate"])
+    parent = row.get("Opportunity") or {}
+    born = moment_of(parent.get("CreatedDate") or row["CreatedDate"])
+    begins = first and at - born <= MAKING
+    if first:
+        along = {**_deal(parent, mapping, True), "stage": None, "status": None, "amount": None}
+        translation.observe(record, born, along)
+    stage = row.get("StageName")
+    said = {
+        "snapshot": True,
+        "stage": stage,
+        "status": outcomes.get(stage or ""),
+        "amount": row.get("Amount"),
+        "currency": row.get("CurrencyIsoCode"),
+    }
+    translation.observe(record, born if begins else at, said)
+    return at if first and not begins else None
+
+
+def outcomes_of(stages: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    """What the rows of OpportunityStage say of an organisation's stages: open, won or lost."""
+    return {
+        name: "won" if row.get("IsWon") else "lost" if row.get("IsClosed") else "open"
+        for row in stages
+        for name in (row.get("ApiName"), row.get("MasterLabel"))
+        if name
     }
 
 

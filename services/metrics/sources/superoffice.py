@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+from datetime import datetime
 from typing import Any
 
 from services.metrics.sources.delivery import (
@@ -22,6 +23,7 @@ from services.metrics.sources.delivery import (
 from services.metrics.sources.opportunities import CrmMapping
 
 _STATUS: dict[Any, str] = {1: "open", 2: "won", 3: "lost"}
+_STATES = {"Open": "open", "Stalled": "open", "Sold": "won", "Lost": "lost"}
 _EVENTS = {"sale.sold": "won", "sale.lost": "lost"}
 
 
@@ -89,3 +91,31 @@ def _sale(
         **mapping.own_fields(fields),
     }
     translation.observe(record, at, said)
+
+
+def observe_sale(
+    translation: Translation, scope: str, sale: dict[str, Any], since: datetime,
+    mapping: CrmMapping,
+) -> None:  # fmt: skip
+    """How a sale stands by the REST interface; its last change is all that it tells a time of."""
+    record, updated = f"{scope}/deal/{sale['SaleId']}", moment_of(sale["UpdatedDate"])
+    born = moment_of(sale["CreatedDate"])
+    if born >= since:
+        translation.observe(record, born, {"snapshot": True, "born": True})
+    said = {
+        "snapshot": True,
+        "status": _STATES.get(sale["Status"]),
+        "stage": _id(sale, "Rating", "Id"),
+        "amount": sale.get("Amount"),
+        "currency": mapping.currency_of(_id(sale, "Currency", "Id")),
+        "owner": _id(sale, "Associate", "AssociateId"),
+        "account": _id(sale, "Contact", "ContactId"),
+        "pipeline": _id(sale, "SaleType", "Id"),
+        **mapping.own_fields({**(sale.get("CustomFields") or {}), **sale}),
+    }
+    translation.observe(record, updated, said)
+
+
+def _id(sale: dict[str, Any], name: str, key: str) -> Any:
+    """The id of what a sale refers to; 0 refers to nothing."""
+    return (sale.get(name) or {}).get(key) or None
