@@ -43,49 +43,54 @@ class Vendor:
     url: str = ""
     asked: list[Asked] = field(default_factory=list)
 
+    def take(self, asked: Asked) -> tuple[int, Any]:
+        """Status and content for a request."""
+        self.asked.append(asked)
+        if self.status != 200:
+            return self.status, {}
+        if self.busy:
+            self.busy -= 1
+            return 429, {}
+        if self.key and not any(self.key in value for value in asked.headers.values()):
+            return 401, {}
+        found = self.answer(asked)
+        return (404, {}) if found is None else (200, found)
+
+
+class _Door(BaseHTTPRequestHandler):
+    """Hands each request to the server's vendor."""
+
+    def do_GET(self) -> None:
+        self._do("GET")
+
+    def do_POST(self) -> None:
+        self._do("POST")
+
+    def _do(self, method: str) -> None:
+        raw = self.rfile.read(int(self.headers.get("content-length", 0)))
+        url = urlsplit(self.path)
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        is_json = "json" in headers.get("content-type", "")
+        body: Any = json.loads(raw) if is_json else parse_qs(raw.decode())
+        status, content = self.server.vendor.take(  # type: ignore[attr-defined]
+            Asked(method, url.path, parse_qs(url.query), headers, body)
+        )
+        self.send_response(status)
+        self.send_header("content-type", "application/json")
+        if status == 429:
+            self.send_header("retry-after", "1")
+        self.end_headers()
+        self.wfile.write(json.dumps(content).encode())
+
+    def log_message(self, *_: object) -> None:
+        """Keep quiet."""
+
 
 @contextmanager
 def serving(vendor: Vendor) -> Iterator[Vendor]:
     """The vendor on a port of this machine."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self._do("GET")
-
-        def do_POST(self) -> None:
-            self._do("POST")
-
-        def _do(self, method: str) -> None:
-            raw = self.rfile.read(int(self.headers.get("content-length", 0)))
-            url = urlsplit(self.path)
-            headers = {name.lower(): value for name, value in self.headers.items()}
-            is_json = "json" in headers.get("content-type", "")
-            body: Any = json.loads(raw) if is_json else parse_qs(raw.decode())
-            asked = Asked(method, url.path, parse_qs(url.query), headers, body)
-            vendor.asked.append(asked)
-            status, content = self._answer(asked)
-            self.send_response(status)
-            self.send_header("content-type", "application/json")
-            if status == 429:
-                self.send_header("retry-after", "1")
-            self.end_headers()
-            self.wfile.write(json.dumps(content).encode())
-
-        def _answer(self, asked: Asked) -> tuple[int, Any]:
-            if vendor.status != 200:
-                return vendor.status, {}
-            if vendor.busy:
-                vendor.busy -= 1
-                return 429, {}
-            if vendor.key and not any(vendor.key in value for value in asked.headers.values()):
-                return 401, {}
-            found = vendor.answer(asked)
-            return (404, {}) if found is None else (200, found)
-
-        def log_message(self, *_: object) -> None:
-            """Keep quiet."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server: Any = ThreadingHTTPServer(("127.0.0.1", 0), _Door)
+    server.vendor = vendor
     vendor.url = f"http://127.0.0.1:{server.server_address[1]}/"
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield vendor
