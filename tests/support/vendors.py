@@ -186,28 +186,30 @@ def pipedrive(
     return Vendor(answer, key="the-api-token")
 
 
+_FIELDS = {
+    "Opportunity": ["Id", "IsDeleted", "CreatedDate", "LastModifiedDate", "SystemModstamp",
+                    "LastStageChangeDate", "StageName", "IsClosed", "IsWon", "Amount",
+                    "OwnerId", "AccountId", "Region__c"],
+    "OpportunityHistory": ["Id", "OpportunityId", "CreatedDate", "StageName", "Amount"],
+}  # fmt: skip
+_STAGES = [
+    {"ApiName": "Prospecting", "MasterLabel": "Prospecting", "IsClosed": False, "IsWon": False},
+    {"ApiName": "Proposal", "MasterLabel": "Proposal", "IsClosed": False, "IsWon": False},
+    {"ApiName": "Signed", "MasterLabel": "Signed", "IsClosed": True, "IsWon": True},
+    {"ApiName": "Dropped", "MasterLabel": "Dropped", "IsClosed": True, "IsWon": False},
+]
+
+
 def salesforce(
     records: list[dict[str, Any]], history: list[dict[str, Any]], page: int = 2
 ) -> Vendor:
     """Client credentials, describe, and queries that go on at `nextRecordsUrl`."""
-    fields = {
-        "Opportunity": ["Id", "IsDeleted", "CreatedDate", "LastModifiedDate", "SystemModstamp",
-                        "LastStageChangeDate", "StageName", "IsClosed", "IsWon", "Amount",
-                        "OwnerId", "AccountId", "Region__c"],
-        "OpportunityHistory": ["Id", "OpportunityId", "CreatedDate", "StageName", "Amount"],
-    }  # fmt: skip
-    stages = [
-        {"ApiName": "Prospecting", "MasterLabel": "Prospecting", "IsClosed": False, "IsWon": False},
-        {"ApiName": "Proposal", "MasterLabel": "Proposal", "IsClosed": False, "IsWon": False},
-        {"ApiName": "Signed", "MasterLabel": "Signed", "IsClosed": True, "IsWon": True},
-        {"ApiName": "Dropped", "MasterLabel": "Dropped", "IsClosed": True, "IsWon": False},
-    ]
 
     def queried(soql: str, start: int) -> Any:
         name = soql.split(" FROM ")[1].split()[0]
         assert "CurrencyIsoCode" not in soql, "this organisation has one currency"
         found = {"Opportunity": records, "OpportunityHistory": history,
-                 "OpportunityStage": stages}[name]  # fmt: skip
+                 "OpportunityStage": _STAGES}[name]  # fmt: skip
         if "SystemModstamp >= " in soql:
             since = soql.split("SystemModstamp >= ")[1].split()[0]
             found = [r for r in found if r["SystemModstamp"] >= since[:19]]
@@ -228,7 +230,7 @@ def salesforce(
         assert asked.headers["authorization"] == "Bearer a-token"
         tail = asked.path.removeprefix("/services/data/v60.0/")
         if tail.startswith("sobjects/"):
-            return {"fields": [{"name": name} for name in fields[tail.split("/")[1]]]}
+            return {"fields": [{"name": name} for name in _FIELDS[tail.split("/")[1]]]}
         if tail in ("query", "queryAll"):
             soql = asked.one("q")
             pending[soql.split(" FROM ")[1].split()[0]] = soql
