@@ -13,6 +13,7 @@ from services.metrics.commands.deliveries import (
     translate_or_set_aside,
     translate_pending,
 )
+from services.metrics.commands.import_jobs import Importing
 from services.metrics.commands.jobs import Jobs
 from services.metrics.commands.loading import Loading, reconcile_due
 from services.metrics.commands.reading_back import ReadsBack
@@ -127,9 +128,8 @@ def create_workers(ledger: Ledger, reads_back: ReadsBack, settings: MetricsSetti
         settings.raw_body_days, settings.reconcile_minutes, reads_back.answer_for,
     )  # fmt: skip
     forget = Task("metrics.forget", lambda: forget_step(ledger, days), HOUR_SECONDS)
-    carry_on = Task(
-        "metrics.jobs", Jobs(ledger, Loading(ledger, reads_back).steps()).step, PAUSE_SECONDS
-    )
+    steps = {**Loading(ledger, reads_back).steps(), **Importing(ledger).steps()}
+    carry_on = Task("metrics.jobs", Jobs(ledger, steps).step, PAUSE_SECONDS)
     reconcile = Task(
         "metrics.reconcile", lambda: reconcile_step(ledger, reads_back, minutes),
         READ_BACK_PAUSE_SECONDS,

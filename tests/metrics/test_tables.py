@@ -12,6 +12,9 @@ from typing import Any
 import pytest
 from openpyxl import Workbook
 
+from services.metrics.commands import import_jobs
+from services.metrics.commands.imports import append_part
+from services.metrics.commands.jobs import Job, Jobs
 from tests.support.house import Key
 from tests.support.samples import WON
 
@@ -29,8 +32,9 @@ def workbook(*rows: list[Any], title: str = "Deals") -> bytes:
 
 
 def upload(key: Key, content: bytes, name: str = "file.xlsx", path: str = "/v1/imports",
-           **form: Any) -> Any:  # fmt: skip
-    return key.send("POST", "metrics", path, data=form, files=[("file", (name, content))])
+           headers: dict[str, str] | None = None, **form: Any) -> Any:  # fmt: skip
+    files = [("file", (name, content))]
+    return key.send("POST", "metrics", path, data=form, files=files, headers=headers or {})
 
 
 MIDNIGHT = datetime(2024, 2, 29)  # noqa: DTZ001 - spreadsheets know no zones
@@ -168,3 +172,55 @@ def test_history_from_a_file_is_loaded_apart_and_counts_once_it_is_closed(key: K
     assert key.get("metrics", path, period="2023-Q4")["values"][0]["value"] == 7
     late = upload(key, table, "a.csv", preset="figures", backfill=made["id"])
     assert late.status_code == 409
+
+
+ASYNC = {"prefer": "respond-async"}
+
+
+def figures_of(count: int, bad: int | None = None) -> bytes:
+    rows = [f"margin,2024-01-{n % 28 + 1:02},{n}" for n in range(count)]
+    if bad is not None:
+        rows[bad] = "margin,2024-13-01,1"
+    return "\n".join(["figure,date,value", *(f"m{n}-{row}" for n, row in enumerate(rows))]).encode()
+
+
+def test_a_long_file_is_a_job_that_shows_its_progress_and_outlives_a_crash(
+    key: Key, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed before a part's commit and killed after it: each row is there, and counted, once."""
+    monkeypatch.setattr(import_jobs, "PART", 100)
+    crashes = {"before": 1, "after": 1}
+    save = Jobs._save
+
+    def crash(when: str) -> None:
+        if crashes[when]:
+            crashes[when] -= 1
+            raise RuntimeError(f"killed {when} the commit")
+
+    def append_and_crash(*args: Any) -> None:
+        append_part(*args)
+        crash("before")
+
+    def crash_and_save(self: Jobs, job: Job, **values: Any) -> None:
+        if job.done:
+            crash("after")
+        save(self, job, **values)
+
+    monkeypatch.setattr(import_jobs, "append_part", append_and_crash)
+    monkeypatch.setattr(Jobs, "_save", crash_and_save)
+    begun = upload(key, figures_of(350), "a.csv", headers=ASYNC, preset="figures")
+    assert begun.status_code == 202, begun.text
+    job = key.finished(begun)
+    assert (job["state"], job["done"], job["total"], crashes) == (
+        "done", 350, 350, {"before": 0, "after": 0})  # fmt: skip
+    assert (job["result"]["accepted"], job["result"]["unchanged"]) == (350, 0)
+    assert key.get("metrics", f"/v1/imports/{job['id']}")["accepted"] == 350
+    again = key.finished(upload(key, figures_of(350), "a.csv", headers=ASYNC, preset="figures"))
+    assert (again["result"]["accepted"], again["result"]["unchanged"]) == (0, 350)
+
+
+def test_a_faulty_file_stores_nothing_as_a_job_either(key: Key) -> None:
+    job = key.finished(upload(key, figures_of(9, bad=4), "a.csv", headers=ASYNC, preset="figures"))
+    assert (job["state"], job["done"], job["problem"]["status"]) == ("failed", 0, 422)
+    assert job["problem"]["errors"][0]["pointer"].startswith("/rows/6")
+    assert key.get("metrics", "/v1/feed")["items"][1:] == []

@@ -152,7 +152,10 @@ class Key:
 
     def job(self, path: str, body: Any) -> Any:
         """Begin a job at metrics and wait for its end; what the job shows then."""
-        begun = self.send("POST", "metrics", path, json=body)
+        return self.finished(self.send("POST", "metrics", path, json=body))
+
+    def finished(self, begun: httpx.Response) -> Any:
+        """A job that an answer has begun, as it shows itself at its end."""
         assert begun.status_code == 202, begun.text
         assert begun.headers["location"] == f"/v1/jobs/{begun.json()['id']}"
         deadline = time.monotonic() + 60

@@ -6,11 +6,13 @@ from datetime import datetime
 from typing import Annotated, Any
 
 import msgspec
-from fastapi import Depends, File, Form, Request, Response, UploadFile
+from fastapi import Depends, File, Form, Header, Request, Response, UploadFile
 from pydantic import Field, ValidationError
 from sqlalchemy import select
 
-from services.metrics.commands.imports import import_file, prepare
+from services.metrics.api import jobs
+from services.metrics.commands.import_jobs import begin_import
+from services.metrics.commands.imports import Prepared, import_file, prepare
 from services.metrics.domain.mapping import Mapping
 from services.metrics.domain.presets import PRESET_COLUMNS, PRESETS
 from services.metrics.queries.definitions import calendar, source
@@ -115,12 +117,21 @@ def import_csv(
     lookups: Annotated[
         list[UploadFile] | None, File(description="Tables that the mapping looks values up in")
     ] = None,
+    prefer: Annotated[
+        str | None,
+        Header(
+            max_length=200, description="`respond-async`: 202 and a job that shows its progress"
+        ),
+    ] = None,
 ) -> Response:
     """Import a table: CSV or XLSX.
 
     Every row is checked first: a faulty one refuses the file, naming row and column, and nothing
     is stored. The same file again changes nothing; a later export of the same system adds what is
     new, restates what changed and retracts what a record no longer gives.
+
+    With `Prefer: respond-async` the answer is 202 with a job: every row is checked first there,
+    too, then the file is stored part by part, after a crash as well. Its result is the import.
     """
     table = Table(file.filename or "file.csv", file.file.read(), encoding, sheet)
     beside = {
@@ -134,8 +145,22 @@ def import_csv(
             "exported_at": format_instant(exported),
             "currency": currency or calendar(view).currency,
         }
+    if "respond-async" in (prefer or "") and not dry_run:
+        return caller.command(
+            lambda transaction: jobs.accepted(
+                begin_import(transaction, source_key, rules, table, beside, extra, backfill)
+            )
+        )
+    with caller.runtime.ledger.view(caller.tenant_id) as view:
         prepared = prepare(view, f"/sources/{source_key}", rules, table, beside, extra, now)
 
+    return _import_now(caller, source_key, prepared, exported, backfill, dry_run=dry_run)
+
+
+def _import_now(
+    caller: Caller, source_key: str, prepared: Prepared, exported: datetime, backfill: str | None,
+    *, dry_run: bool,
+) -> Response:  # fmt: skip
     def work(transaction: Any) -> Answer:
         origin = f"/sources/{source_key}"
         report = import_file(transaction, origin, prepared, exported, backfill)

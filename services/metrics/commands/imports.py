@@ -45,6 +45,19 @@ class Prepared:
     events: list[NewEvent] = field(default_factory=list)
     absent_ids: list[str] = field(default_factory=list)
 
+    def apart(self, backfill: str) -> Prepared:
+        """The same for a backfill: history that is loaded apart takes nothing back."""
+        events = [replace_fields(event, backfill=backfill) for event in self.events]
+        return replace(self, events=events, absent_ids=[])
+
+    def part(self, start: int, size: int) -> Prepared:
+        """A part of it, counted over its facts, then those that it no longer gives."""
+        beyond = max(start - len(self.events), 0)
+        rest = max(start + size - len(self.events), 0)
+        return replace(
+            self, events=self.events[start : start + size], absent_ids=self.absent_ids[beyond:rest]
+        )
+
 
 @dataclass
 class Report:
@@ -188,12 +201,21 @@ def import_file(
     """
     if backfill is not None:
         demand_open(transaction, backfill)
-        # History that is loaded apart takes nothing back.
-        events = [replace_fields(event, backfill=backfill) for event in prepared.events]
-        prepared = replace(prepared, events=events, absent_ids=[])
-    ids = [e.event_id for e in prepared.events] + prepared.absent_ids
-    standing = _standing(transaction, source, ids)
+        prepared = prepared.apart(backfill)
     report = Report(new_id(), source, prepared.rows, prepared.skipped, encoding=prepared.encoding)
+    append_part(transaction, prepared, exported_at, report)
+    keep_report(transaction, report)
+    return report
+
+
+def append_part(
+    transaction: Transaction, prepared: Prepared, exported_at: datetime, report: Report
+) -> None:
+    """Append what a file, or a part of it, says that is not known yet; counted in the report."""
+    source = report.source
+    standing = _standing(
+        transaction, source, [e.event_id for e in prepared.events] + prepared.absent_ids
+    )
     new: list[tuple[str, NewEvent]] = []
     for event in prepared.events:
         before = standing.get(event.event_id)
@@ -209,16 +231,19 @@ def import_file(
             new.append(("retracted", _retraction(transaction, gone)))
     _append(transaction, new, report)
     report.position = transaction.position
+
+
+def keep_report(transaction: Transaction, report: Report) -> None:
+    """Keep what an import has changed."""
     transaction.connection.execute(
         insert(imports).values(
             tenant_id=transaction.tenant_id,
             import_id=report.import_id,
-            source=source,
+            source=report.source,
             at=transaction.known_at,
             body=canonical_json(vars(report)),
         )
     )
-    return report
 
 
 def _append(transaction: Transaction, new: Sequence[tuple[str, NewEvent]], report: Report) -> None:

@@ -129,6 +129,30 @@ def _job(row: Any) -> Job:
     return Job(**told)
 
 
+def note(transaction: Transaction, job: Job, progress: Progress) -> None:
+    """Say how far a job has come together with what the step appends, or not at all."""
+    _update(transaction.connection, job, transaction.known_at, _told(progress))
+
+
+def _told(progress: Progress) -> dict[str, Any]:
+    return {
+        "state": "running" if progress.result is None else "done",
+        "mark": canonical_json(progress.mark),
+        "done": progress.done,
+        "total": progress.total,
+        "outcome": canonical_json(progress.result or {}),
+    }
+
+
+def _update(connection: Connection, job: Job, now: datetime, values: Mapping[str, Any]) -> None:
+    ended = {"content": b""} if values["state"] != "running" else {}
+    connection.execute(
+        update(jobs)
+        .where(jobs.c.tenant_id == job.tenant_id, jobs.c.job_id == job.job_id)
+        .values(changed_at=now, **values, **ended)
+    )
+
+
 class Jobs:
     """Carries on what is under way, a step of each organisation's oldest job at a time."""
 
@@ -154,11 +178,7 @@ class Jobs:
         except Exception as error:
             return self._failed(job, error)
         self._failures.pop(job.job_id, None)
-        state = "running" if progress.result is None else "done"
-        self._save(
-            job, state=state, mark=canonical_json(progress.mark), done=progress.done,
-            total=progress.total, outcome=canonical_json(progress.result or {}),
-        )  # fmt: skip
+        self._save(job, **_told(progress))
         return True
 
     def _next(self, tenant_id: UUID) -> Job | None:
@@ -203,11 +223,6 @@ class Jobs:
         self._save(job, state="failed", outcome=canonical_json(problem))
 
     def _save(self, job: Job, **values: Any) -> None:
-        ended = {"content": b""} if values["state"] != "running" else {}
         self._waiting.pop(job.job_id, None)
         with self._ledger.database.write(job.tenant_id) as connection:
-            connection.execute(
-                update(jobs)
-                .where(jobs.c.tenant_id == job.tenant_id, jobs.c.job_id == job.job_id)
-                .values(changed_at=self._ledger.clock.now(), **values, **ended)
-            )
+            _update(connection, job, self._ledger.clock.now(), values)
