@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
 # pip of an older Python build is enough: hashes and wheels only, nothing is upgraded.
 
-.PHONY: help run test check format lint bench contracts migrate lock clean
+.PHONY: help run test check format lint bench soak contracts migrate lock clean
 
 help: ## list these targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -31,6 +31,9 @@ format: $(VENV)/.dev ## let ruff format and mend what it can
 
 bench: $(VENV)/.dev ## measure, as ratios against a peer in the same run
 	@$(BIN)/python -m benchmarks
+
+soak: $(VENV)/.dev ## kill service and database under load, SOAK_ROUNDS times (50) on each database
+	@$(BIN)/python -m tests.soak
 
 contracts: $(VENV)/.dev ## write docs/openapi and docs/events anew from the code
 	@$(BIN)/python -m tests.contracts.snapshots

@@ -17,6 +17,7 @@ from benchmarks.made import cloudevents, new_events
 from benchmarks.peers import copy_rows, executemany_rows, insert_rows, raw_rows
 from benchmarks.replaying import bench_replay
 from benchmarks.serving import Serving
+from benchmarks.webhooks import bench_webhooks
 from services.metrics.app import SERVICE
 from services.metrics.settings import MetricsSettings
 from shared.database import sqlite_path
@@ -111,6 +112,7 @@ def bench(databases: Databases) -> None:
     try:
         bench_ingest(databases.kind, house, urls, 0)
         bench_single(databases.kind, house, key)
+        bench_webhooks(databases.kind, house, house.key())
         bench_replay(databases.kind, house, urls, REPLAY_EVENTS)
         bench_ingest(databases.kind, house, urls, REPLAY_EVENTS)
     finally:

@@ -19,7 +19,7 @@ from services.metrics.settings import MetricsSettings
 from shared.telemetry import set_up_logging
 from shared.web.routes import strict_json
 from shared.web.runtime import Caller, writes
-from tests.support.house import Urls
+from tests.support.house import SECRETS_KEY, Urls
 
 START_SECONDS = 30
 
@@ -35,6 +35,7 @@ class Serving:
         environment = {
             **os.environ, "METRICS_DATABASE_URL": urls.service,
             "METRICS_MIGRATION_DATABASE_URL": urls.owner, "METRICS_PORT": str(self.port),
+            "METRICS_SECRETS_KEY": SECRETS_KEY,
         }  # fmt: skip
         self._process = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.serving"], env=environment

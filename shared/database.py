@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
+from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
@@ -75,6 +77,45 @@ Hash = LargeBinary(32)
 JsonText = Text
 
 
+class _Turns:
+    """Lets the writers of this process go one after the other, in the order in which they came.
+
+    SQLite has one writer at a time and lets others ask again and again, more rarely the longer they
+    wait: whoever writes without pause would keep the rest out for seconds.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._waiting: deque[threading.Lock] = deque()
+        self._taken = False
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        mine = threading.Lock()
+        with self._lock:
+            if self._taken:
+                mine.acquire()
+                self._waiting.append(mine)
+            self._taken = True
+        if not mine.acquire(timeout=LOCK_TIMEOUT_SECONDS) and self._gives_up(mine):
+            raise _busy("Too many writers are waiting for the database.")
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._taken = bool(self._waiting)
+                if self._waiting:
+                    self._waiting.popleft().release()
+
+    def _gives_up(self, mine: threading.Lock) -> bool:
+        """Whether a turn is still to come; one that came in the last moment is taken."""
+        with self._lock:
+            if mine not in self._waiting:
+                return False
+            self._waiting.remove(mine)
+            return True
+
+
 class Database:
     """The database of one service; hands out connections that see one tenant only."""
 
@@ -82,6 +123,7 @@ class Database:
         self.url = url
         self.engine = _engine(url, pool_size)
         self.is_postgresql = self.engine.dialect.name == "postgresql"
+        self._turns = None if self.is_postgresql else _Turns()
 
     @contextmanager
     def read(self, tenant_id: UUID | None) -> Iterator[Connection]:
@@ -98,7 +140,8 @@ class Database:
     @contextmanager
     def write(self, tenant_id: UUID | None) -> Iterator[Connection]:
         """A transaction that commits when the block ends, and not before."""
-        with _translated(), self.engine.connect() as connection:
+        turn = self._turns.turn() if self._turns else nullcontext()
+        with turn, _translated(), self.engine.connect() as connection:
             connection = connection.execution_options(writes=True)
             with connection.begin():
                 self._enter(connection, tenant_id)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from services.metrics.api import (
     tenancy,
 )
 from services.metrics.commands.credentials import KeyAuthentication, Vault
+from services.metrics.commands.inbox import Addresses, Inbox
 from services.metrics.commands.intake import Intake
 from services.metrics.commands.reading_back import ReadsBack
 from services.metrics.projections import project
@@ -59,6 +60,8 @@ def create_app(settings: ServiceSettings, database: Database, ledger: Ledger) ->
         ready_checks={"database": SERVICE.ready_check(database)},
         parts={
             "vault": vault,
+            "addresses": Addresses(ledger, vault),
+            "inbox": Inbox(database),
             "reads_back": _reads_back(settings, ledger),
             "group_commit": GroupCommit(ledger),
             "intake": Intake(database),
@@ -77,10 +80,13 @@ def create_app(settings: ServiceSettings, database: Database, ledger: Ledger) ->
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     runtime: Runtime = app.state.runtime
-    background = create_workers(runtime.settings, runtime.ledger)
+    inbox = runtime.parts["inbox"]
+    assert isinstance(inbox, Inbox)
+    background = create_workers(runtime.settings, runtime.ledger, inbox.give_way)
     background.start()
     yield
     background.stop()
+    inbox.close()
     group = runtime.parts["group_commit"]
     assert isinstance(group, GroupCommit)
     group.close()
@@ -89,10 +95,13 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     intake.flush()
 
 
-def create_workers(settings: ServiceSettings, ledger: Ledger) -> Workers:
+def create_workers(
+    settings: ServiceSettings, ledger: Ledger, give_way: Callable[[], None] = lambda: None
+) -> Workers:
+    """The workers of this service; `give_way` lets what comes in here go first."""
     assert isinstance(settings, MetricsSettings)
     reads_back = _reads_back(settings, ledger)
-    return workers.create_workers(ledger, reads_back, settings)
+    return workers.create_workers(ledger, reads_back, settings, give_way)
 
 
 def _vault(settings: ServiceSettings) -> Vault:

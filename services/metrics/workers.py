@@ -34,11 +34,11 @@ READ_BACK_PAUSE_SECONDS = 60.0
 HOUR_SECONDS = 3_600.0
 
 
-def translate_step(ledger: Ledger, read_back: ReadBack) -> bool:
+def translate_step(ledger: Ledger, read_back: ReadBack, give_way: Callable[[], None]) -> bool:
     """Translate what is pending; True where there may be more."""
     with ledger.database.read(None) as connection:
         tenants = tenant_ids(connection)
-    return translate_pending(ledger, tenants, read_back) > 0
+    return translate_pending(ledger, tenants, read_back, give_way) > 0
 
 
 def read_back_step(ledger: Ledger, read_back: ReadBack) -> bool:
@@ -122,8 +122,10 @@ def reconcile_step(ledger: Ledger, reads_back: ReadsBack, minutes: int) -> bool:
     return False
 
 
-def create_workers(ledger: Ledger, reads_back: ReadsBack, settings: MetricsSettings) -> Workers:
-    """The workers of this service."""
+def create_workers(
+    ledger: Ledger, reads_back: ReadsBack, settings: MetricsSettings, give_way: Callable[[], None]
+) -> Workers:
+    """The workers of this service; translating gives way to what is coming in."""
     days, minutes, read_back = (
         settings.raw_body_days, settings.reconcile_minutes, reads_back.answer_for,
     )  # fmt: skip
@@ -134,7 +136,9 @@ def create_workers(ledger: Ledger, reads_back: ReadsBack, settings: MetricsSetti
         "metrics.reconcile", lambda: reconcile_step(ledger, reads_back, minutes),
         READ_BACK_PAUSE_SECONDS,
     )  # fmt: skip
-    translate = Task("metrics.translate", lambda: translate_step(ledger, read_back), PAUSE_SECONDS)
+    translate = Task(
+        "metrics.translate", lambda: translate_step(ledger, read_back, give_way), PAUSE_SECONDS
+    )
     again = Task(
         "metrics.read-back", lambda: read_back_step(ledger, read_back), READ_BACK_PAUSE_SECONDS
     )

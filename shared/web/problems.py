@@ -11,6 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse
 from jinja2 import Template
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from shared import errors
 from shared.closed import pointer_to
@@ -56,6 +57,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(Refusal, _refused)
     app.add_exception_handler(RequestValidationError, _not_valid)
     app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(ClientDisconnect, _gone)
     app.add_exception_handler(Exception, _mistake)
 
 
@@ -127,6 +129,11 @@ async def _http(request: Request, error: Exception) -> Response:
     kind = _BY_STATUS.get(error.status_code, errors.NOT_PARSABLE)
     detail = str(error.detail) if error.detail else kind.meaning
     return problem_response(request, kind, detail, headers=error.headers)
+
+
+async def _gone(request: Request, error: Exception) -> Response:
+    """Whoever asked is gone in mid-sentence; there is nobody to answer, and nothing is wrong."""
+    return Response(status_code=400)
 
 
 async def _mistake(request: Request, error: Exception) -> Response:

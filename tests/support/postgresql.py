@@ -31,7 +31,7 @@ class PostgreSQL:
         self._folder = Path(tempfile.mkdtemp(prefix="worthwhile-pg-"))
         self._folder.chmod(0o755)
         self._binaries = _binaries(self._folder)
-        self.port = _free_port()
+        self.port = free_port()
         self._identity: dict[str, Any] = {}
         self._process: subprocess.Popen[bytes] | None = None
         self._count = 0
@@ -123,7 +123,8 @@ def _binaries(folder: Path) -> Path:
     return copied / "bin"
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of this machine that nobody uses."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

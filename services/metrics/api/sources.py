@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Any, Literal, get_args
 
 from fastapi import Depends, Response
@@ -11,6 +12,7 @@ from services.metrics.api import jobs
 from services.metrics.commands import loading
 from services.metrics.commands.credentials import REST_ADDRESS, REST_KEY, Vault, rotate_token
 from services.metrics.commands.definitions import describe_source
+from services.metrics.commands.inbox import Addresses
 from services.metrics.commands.reading_back import ReadsBack
 from services.metrics.connectors.kinds import CONNECTORS
 from services.metrics.domain.facts import SourceDescribed
@@ -167,6 +169,15 @@ def _seal_rest(
             _vault(caller).store_one(connection, tenant_id, key, slot, value)
 
 
+def _changed(caller: Caller, work: Callable[[Transaction], Answer]) -> Response:
+    """Run a command that changes what an address stands for; it holds at once here."""
+    answer = caller.command(work)
+    addresses = caller.runtime.parts["addresses"]
+    assert isinstance(addresses, Addresses)
+    addresses.forget()
+    return answer
+
+
 def _reads_back(caller: Caller) -> ReadsBack:
     found = caller.runtime.parts["reads_back"]
     assert isinstance(found, ReadsBack)
@@ -260,7 +271,7 @@ def change_source(
         saved, revision = describe_source(transaction, payload, revision)
         return Answer(_shown(saved, revision), 200, revision)
 
-    return caller.command(work)
+    return _changed(caller, work)
 
 
 @router.post("/sources/{key}/rotate-token", response_model=Source)
@@ -280,7 +291,7 @@ def rotate_source_token(
         )
         return Answer(_shown(described, revision, token), 200, revision)
 
-    return caller.command(work)
+    return _changed(caller, work)
 
 
 @router.get("/sources/{key}/seen")

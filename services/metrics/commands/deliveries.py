@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 from uuid import UUID
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import select, update
 
-from services.metrics.commands.credentials import Vault, source_of_token
+from services.metrics.commands.credentials import source_of_token
+from services.metrics.commands.inbox import Address
 from services.metrics.commands.settling import append_translation
 from services.metrics.domain.facts import SourceDescribed
 from services.metrics.queries.definitions import source as find_source
@@ -24,7 +25,7 @@ from services.metrics.sources.delivery import (
 from services.metrics.sources.vendors import vendor_of
 from services.metrics.tables import deliveries
 from shared.chain import canonical_json, parse_json
-from shared.errors import NOT_FOUND, UNAUTHENTICATED, UNAVAILABLE, Refusal
+from shared.errors import UNAUTHENTICATED, UNAVAILABLE, Refusal
 from shared.ids import new_id
 from shared.ledger import Ledger, Transaction
 from shared.telemetry import log
@@ -36,51 +37,40 @@ _KEPT_HEADERS = ("content-type", "user-agent")
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """What became of a delivery, and the answer that its vendor waits for."""
+    """A delivery that proved itself, as it is to be stored, and the answer its vendor waits for.
 
-    delivery_id: str | None
+    There is nothing to store of a test that a vendor sends to see whether we answer.
+    """
+
+    delivery: dict[str, Any] | None
     answer: tuple[bytes, str] | None
 
 
 def receive(
-    ledger: Ledger, vault: Vault, token: str, headers: dict[str, str], body: bytes, url: str
+    address: Address, headers: dict[str, str], body: bytes, url: str, now: datetime
 ) -> Received:
-    """Authenticate a delivery on its raw bytes and store it as it came."""
-    tenant_id, key = source_of_token(ledger.database, token)
-    with ledger.view(tenant_id) as view:
-        described, _ = find_source(view, key)
-        secrets = vault.open(view.connection, tenant_id, key)
-    if described.state == "retired":
-        raise NOT_FOUND.refusal("This webhook address is not in use.")
-    now, vendor = ledger.clock.now(), vendor_of(described.kind)
+    """Authenticate a delivery on its raw bytes; refuses one that does not prove itself."""
+    described = address.described
+    vendor = vendor_of(described.kind)
     delivery = Delivery(signed_address(described.public_url, url), headers, body, now)
     try:
-        vendor.authenticate(delivery, secrets, vendor.mapping.model_validate(described.mapping))
+        mapping = vendor.mapping.model_validate(described.mapping)
+        vendor.authenticate(delivery, address.secrets, mapping)
     except NotAuthentic as error:
         raise UNAUTHENTICATED.refusal(str(error)) from error
     if vendor.ignores(delivery):
         return Received(None, vendor.answer)
-    delivery_id = new_id()
     kept = {
         name: value
         for name, value in headers.items()
         if name in _KEPT_HEADERS or name.startswith(vendor.headers)
     }
-    with ledger.database.write(tenant_id) as connection:
-        connection.execute(
-            insert(deliveries).values(
-                tenant_id=tenant_id,
-                delivery_id=delivery_id,
-                source=key,
-                received_at=now,
-                headers=canonical_json(kept),
-                body=vendor.kept(body),
-                state="received",
-                detail="",
-                events=0,
-            )
-        )
-    return Received(delivery_id, vendor.answer)
+    row = {
+        "tenant_id": address.tenant_id, "delivery_id": new_id(), "source": described.key,
+        "received_at": now, "headers": canonical_json(kept), "body": vendor.kept(body),
+        "state": "received", "detail": "", "events": 0,
+    }  # fmt: skip
+    return Received(row, vendor.answer)
 
 
 def takes_cloudevents(ledger: Ledger, token: str) -> bool:
@@ -107,9 +97,13 @@ ReadBack = Callable[[UUID, str], Any]
 
 
 def translate_pending(
-    ledger: Ledger, tenant_ids: Iterable[UUID], read_back: ReadBack, limit: int = 100
-) -> int:
-    """Translate stored deliveries, oldest first; returns how many were looked at."""
+    ledger: Ledger, tenant_ids: Iterable[UUID], read_back: ReadBack,
+    give_way: Callable[[], None] = lambda: None, limit: int = 100,
+) -> int:  # fmt: skip
+    """Translate stored deliveries, oldest first; returns how many were looked at.
+
+    `give_way` is called before each, so that what is coming in can go first.
+    """
     count = 0
     for tenant_id in tenant_ids:
         with ledger.database.read(tenant_id) as connection:
@@ -121,6 +115,7 @@ def translate_pending(
             ).scalars()
             ids = list(pending)
         for delivery_id in ids:
+            give_way()
             translate_or_set_aside(ledger, tenant_id, delivery_id, read_back)
             count += 1
     return count
