@@ -11,7 +11,8 @@ worthwhile up [--demo] [--once] [--simulate] [--data-dir DIR] [--port-base N] [-
     run the three services on this machine (`worthwhile up --help` tells more)
 worthwhile SERVICE VERB
     SERVICE is goals, metrics or valuation;
-    VERB is serve, work, migrate, rebuild, verify, export or import, and create-key of metrics
+    VERB is serve, work, migrate, rebuild, verify, export or import;
+    metrics also knows create-key and reconcile
     (SERVICE --help tells more)
 """
 

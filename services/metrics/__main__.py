@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
 
-from services.metrics.app import SERVICE
-from services.metrics.commands.credentials import create_key, create_tenant
+from services.metrics.app import SERVICE, reads_back_of
+from services.metrics.commands.credentials import create_key, create_tenant, find_tenant
+from services.metrics.commands.loading import reconcile
+from services.metrics.settings import MetricsSettings
 from shared.clock import SystemClock
 from shared.database import Database
+from shared.errors import Refusal
 from shared.ids import new_id
 from shared.service import command_line
 from shared.web.runtime import SCOPES
@@ -39,6 +44,32 @@ def create_key_(
     with database.write(tenant_id) as connection:
         _, key = create_key(connection, tenant_id, name, scopes, now, person=person)
     typer.echo(f"{tenant_id} {key}")
+
+
+@app.command(name="reconcile")
+def reconcile_(
+    tenant: Annotated[str, typer.Option(help="Readable key of the organisation")],
+    source: Annotated[str, typer.Option(help="Key of the source")],
+    since: Annotated[datetime, typer.Option(help="Moment (UTC) from which changes are read")],
+) -> None:
+    """Have a source read back for what was lost; a worker does it. Prints the job's id."""
+    settings = SERVICE.settings()
+    assert isinstance(settings, MetricsSettings)
+    database, ledger = SERVICE.open(settings)
+    with closing(database):
+        with database.read(None) as connection:
+            tenant_id = find_tenant(connection, tenant)
+        if tenant_id is None:
+            typer.echo(f"worthwhile: there is no organisation {tenant!r}.", err=True)
+            raise typer.Exit(2)
+        reads_back = reads_back_of(settings, ledger)
+        try:
+            with ledger.transaction(tenant_id, actor="command line") as transaction:
+                job = reconcile(transaction, reads_back, source, since.replace(tzinfo=UTC))
+        except Refusal as refusal:
+            typer.echo(f"worthwhile: {refusal.detail}", err=True)
+            raise typer.Exit(2) from refusal
+    typer.echo(job.job_id)
 
 
 if __name__ == "__main__":

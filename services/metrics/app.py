@@ -62,7 +62,7 @@ def create_app(settings: ServiceSettings, database: Database, ledger: Ledger) ->
             "vault": vault,
             "addresses": Addresses(ledger, vault),
             "inbox": Inbox(database),
-            "reads_back": _reads_back(settings, ledger),
+            "reads_back": reads_back_of(settings, ledger),
             "group_commit": GroupCommit(ledger),
             "intake": Intake(database),
             "types": KeptTypes(ledger),
@@ -100,7 +100,7 @@ def create_workers(
 ) -> Workers:
     """The workers of this service; `give_way` lets what comes in here go first."""
     assert isinstance(settings, MetricsSettings)
-    reads_back = _reads_back(settings, ledger)
+    reads_back = reads_back_of(settings, ledger)
     return workers.create_workers(ledger, reads_back, settings, give_way)
 
 
@@ -109,7 +109,8 @@ def _vault(settings: ServiceSettings) -> Vault:
     return Vault(settings.secrets_key.get_secret_value() if settings.secrets_key else None)
 
 
-def _reads_back(settings: ServiceSettings, ledger: Ledger) -> ReadsBack:
+def reads_back_of(settings: ServiceSettings, ledger: Ledger) -> ReadsBack:
+    """What reads sources back, with the vault and the limits that the settings give it."""
     assert isinstance(settings, MetricsSettings)
     return ReadsBack(ledger, _vault(settings), private=settings.private_connectors)
 

@@ -18,7 +18,7 @@ from shared.errors import CONFLICT, STALE, UNAVAILABLE
 from shared.events import Event, NewEvent, Payload, event, name_of
 from shared.ids import new_id
 from shared.ledger.basis import Basis, basis_at, find_basis, head_basis
-from shared.ledger.rows import Outcome, Stamp, insert_events, read_event, seal
+from shared.ledger.rows import LOOKUP_CHUNK, Outcome, Stamp, insert_events, read_event, seal
 from shared.ledger.tables import events, heads, tenants
 
 _Found = TypeVar("_Found")
@@ -68,16 +68,25 @@ class View:
 
     def stream(self, stream: str) -> list[Event]:
         """The events of one thing, oldest first, as known here."""
-        rows = self.connection.execute(
-            select(events)
-            .where(
-                events.c.tenant_id == self.tenant_id,
-                events.c.stream == stream,
-                events.c.position <= self.position,
+        return self.streams([stream])[stream]
+
+    def streams(self, streams: Sequence[str]) -> dict[str, list[Event]]:
+        """The events of each of many things, oldest first, as known here."""
+        found: dict[str, list[Event]] = {stream: [] for stream in streams}
+        for start in range(0, len(streams), LOOKUP_CHUNK):
+            rows = self.connection.execute(
+                select(events)
+                .where(
+                    events.c.tenant_id == self.tenant_id,
+                    events.c.stream.in_(streams[start : start + LOOKUP_CHUNK]),
+                    events.c.position <= self.position,
+                )
+                .order_by(events.c.stream, events.c.revision)
             )
-            .order_by(events.c.revision)
-        )
-        return [read_event(row._mapping) for row in rows]
+            for row in rows:
+                event = read_event(row._mapping)
+                found[event.stream or ""].append(event)
+        return found
 
 
 class Transaction(View):

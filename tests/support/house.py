@@ -117,14 +117,14 @@ class House:
             _, key = create_key(
                 connection, tenant_id, "test", scopes or ("admin",), now, person=person
             )
-        return Key(self, tenant_id, key)
+        return Key(self, tenant_id, key, name)
 
 
 class Key:
     """A credential with which the services are asked."""
 
-    def __init__(self, house: House, tenant_id: UUID, key: str) -> None:
-        self.house, self.tenant_id, self.key = house, tenant_id, key
+    def __init__(self, house: House, tenant_id: UUID, key: str, tenant: str = "") -> None:
+        self.house, self.tenant_id, self.key, self.tenant = house, tenant_id, key, tenant
         self._headers = {"Authorization": f"Bearer {key}"}
 
     def send(self, method: str, service: str, path: str, **content: Any) -> httpx.Response:
@@ -158,9 +158,13 @@ class Key:
         """A job that an answer has begun, as it shows itself at its end."""
         assert begun.status_code == 202, begun.text
         assert begun.headers["location"] == f"/v1/jobs/{begun.json()['id']}"
+        return self.wait_for(begun.headers["location"])
+
+    def wait_for(self, path: str) -> Any:
+        """A job once it has ended."""
         deadline = time.monotonic() + 60
         while True:
-            found = self.get("metrics", begun.headers["location"])
+            found = self.get("metrics", path)
             if found["state"] in ("done", "failed"):
                 return found
             assert time.monotonic() < deadline, found

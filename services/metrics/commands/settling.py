@@ -23,7 +23,7 @@ from services.metrics.tables import quarantine
 from shared.chain import canonical_json
 from shared.clock import to_micros
 from shared.errors import Fault
-from shared.events import NewEvent
+from shared.events import Event, NewEvent
 from shared.ids import new_id
 from shared.ledger import Transaction, new_event
 from shared.ledger.tables import events
@@ -31,25 +31,28 @@ from shared.ledger.tables import events
 
 @dataclass
 class Settling:
-    """Brings records of one source up to what is known of them, within a transaction.
+    """Brings some records of a source up to what is known of them, within a transaction.
 
     With an open backfill all that it finds is said there: it counts when that is closed.
     """
 
     transaction: Transaction
     described: SourceDescribed
+    names: Sequence[str]
     backfill: str | None = None
     _counting: set[str] = field(init=False)
+    _past: dict[str, list[Event]] = field(init=False)
 
     def __post_init__(self) -> None:
+        streams = [stream_of(self.described.key, name) for name in self.names]
+        self._past = self.transaction.streams(streams)
         self._counting = closed_backfills(self.transaction)
         if self.backfill is not None:
             self._counting.add(self.backfill)
 
     def record(self, name: str) -> Record:
         """A record as it is known here."""
-        past = self.transaction.stream(stream_of(self.described.key, name))
-        return fold_record(past, self._counting)
+        return fold_record(self._past[stream_of(self.described.key, name)], self._counting)
 
     def missing(self, name: str, told: Sequence[Observation]) -> list[Observation]:
         """Of how a record stands in its system, what is not known of it here."""
@@ -150,7 +153,7 @@ def append_translation(
     records: dict[str, list[Observation]] = defaultdict(list)
     for observation in translation.observations:
         records[observation.record].append(observation)
-    settling = Settling(transaction, described, backfill)
+    settling = Settling(transaction, described, list(records), backfill)
     for name, told in records.items():
         said = settling.missing(name, told) if only_missing else told
         if said:
@@ -170,16 +173,14 @@ def append_translation(
 
 
 def settle_again(
-    transaction: Transaction, described: SourceDescribed, names: Iterable[str],
+    transaction: Transaction, described: SourceDescribed, names: Sequence[str],
     backfill: str | None = None,
 ) -> int:  # fmt: skip
     """Bring records of a source up to its present mapping; how many facts changed."""
-    changed, translation = 0, Translation()
-    settling = Settling(transaction, described, backfill)
-    for name in names:
-        new = settling.settle(name, [], translation)
-        changed += sum(o.status == "accepted" for o in transaction.append(new))
-    return changed
+    translation = Translation()
+    settling = Settling(transaction, described, names, backfill)
+    new = [event for name in names for event in settling.settle(name, [], translation)]
+    return sum(o.status == "accepted" for o in transaction.append(new))
 
 
 def bring_up(transaction: Transaction, backfill_id: str) -> None:
