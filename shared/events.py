@@ -42,6 +42,8 @@ class NewEvent(Struct, frozen=True, kw_only=True):
     actor: str = ""
     correlation_id: str = ""
     personal: Mapping[str, str] = {}
+    # The hash of all that it says, where that was computed before it was appended.
+    leaf: bytes = b""
 
     @property
     def identity(self) -> tuple[str, str, str]:
@@ -58,7 +60,6 @@ class Event(NewEvent, frozen=True, kw_only=True):
 
     position: int
     recorded_at: datetime
-    leaf: bytes = b""
 
 
 _PayloadT = TypeVar("_PayloadT", bound=type[Payload])

@@ -12,7 +12,7 @@ from uuid import UUID
 
 from shared.errors import TOO_MANY_REQUESTS
 from shared.events import NewEvent
-from shared.ledger import Ledger, Outcome
+from shared.ledger import Ledger, Outcome, hashed
 from shared.telemetry import EVENTS_APPENDED
 
 # At most this many tenants commit at once; a fifth waits, since 2 cores gain nothing from more.
@@ -60,6 +60,7 @@ class GroupCommit:
     def submit(
         self, tenant_id: UUID, events: Sequence[NewEvent], *, atomic: bool = False
     ) -> Future[list[Outcome]]:
+        hashed(events)
         member = _Member(events, atomic)
         with self._lock:
             if self._waiting + len(events) > MAX_WAITING_EVENTS:

@@ -10,7 +10,7 @@ import httpx
 from fastapi import FastAPI
 
 from services.goals import tables, workers
-from services.goals.api import goals, initiatives, progress
+from services.goals.api import goals, initiatives, progress, scorecard
 from services.goals.clients import MetricsClient
 from services.goals.projections import project
 from services.goals.settings import GoalsSettings
@@ -50,7 +50,10 @@ def create_app(
         ready_checks={"database": SERVICE.ready_check(database)},
         parts={"metrics": client},
     )
-    routers = [initiatives.router, goals.router, progress.router, feed_router("goals:read")]
+    routers = [
+        initiatives.router, goals.router, progress.router, scorecard.router,
+        feed_router("goals:read"),
+    ]  # fmt: skip
     return assemble(runtime, "Worthwhile goals", DESCRIPTION, routers, _lifespan)
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from typing import Any, Literal
+from urllib.parse import urlencode
 
 import httpx
 from pydantic import Field
@@ -70,6 +73,26 @@ class ReplayRead(Reads):
     values: list[ValueRead]
 
 
+class ProblemRead(Reads):
+    """Why a question has no answer."""
+
+    detail: str
+
+
+class ReplayAnswerRead(Reads):
+    """One answer of many."""
+
+    replay: ReplayRead | None
+    problem: ProblemRead | None
+
+
+class ReplayManyRead(Reads):
+    """`POST /v1/replay`."""
+
+    basis: str
+    answers: list[ReplayAnswerRead]
+
+
 class LimitsRead(Reads):
     """Natural limits of a baseline."""
 
@@ -109,6 +132,24 @@ class CalendarRead(Reads):
     """`GET /v1/calendar`."""
 
     calendar: CalendarBody
+
+
+# So many questions metrics takes at once.
+MAX_QUESTIONS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayAsked:
+    """One question of many: the figures of a metric in some periods."""
+
+    metric: str
+    periods: list[str]
+    where: dict[str, Any] | None = None
+    version: int | None = None
+
+    def body(self) -> dict[str, Any]:
+        return {"metric": self.metric, "period": self.periods, "where": self.where,
+                "version": self.version}  # fmt: skip
 
 
 class MetricsClient:
@@ -151,6 +192,23 @@ class MetricsClient:
             "basis": basis,
         }
         return self.peer.get(f"/v1/metrics/{key}/values", ReplayRead, credential, params)
+
+    def replay(
+        self, credential: str, questions: Sequence[ReplayAsked], *,
+        known_at: str | None = None, basis: str | None = None,
+    ) -> tuple[list[ReplayAnswerRead], str]:  # fmt: skip
+        """The answers to many questions, all from one basis of the metrics ledger."""
+        found: list[ReplayAnswerRead] = []
+        for start in range(0, len(questions), MAX_QUESTIONS):
+            part = [question.body() for question in questions[start : start + MAX_QUESTIONS]]
+            # What is asked in a second request is answered from the basis of the first.
+            known = {"basis": basis} if basis else {"known_at": known_at} if known_at else {}
+            path = f"/v1/replay?{urlencode(known)}" if known else "/v1/replay"
+            answer = self.peer.post(path, ReplayManyRead, credential, {"questions": part})
+            found += answer.answers
+            basis = answer.basis
+        assert basis is not None, "at least one question is asked"
+        return found, basis
 
     def baseline(self, credential: str, baseline_id: str) -> BaselineRead:
         return self.peer.get(f"/v1/baselines/{baseline_id}", BaselineRead, credential)

@@ -1,7 +1,7 @@
 """The ledger: every fact of one service and tenant, once, in one order, never changed."""
 
 from shared.ledger.basis import EMPTY_BASIS, Basis, basis_at, find_basis
-from shared.ledger.rows import Outcome, read_event
+from shared.ledger.rows import Outcome, hashed, read_event
 from shared.ledger.transactions import Ledger, Transaction, View, new_event
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "View",
     "basis_at",
     "find_basis",
+    "hashed",
     "new_event",
     "read_event",
 ]

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from uuid import UUID
 
 from msgspec import Struct
+from msgspec.structs import force_setattr
 from sqlalchemy import Connection, RowMapping, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
@@ -129,7 +130,9 @@ def _recorded(
                 schema_number=e.schema_number, subject=e.subject, occurred_on=e.occurred_on,
                 backfill=e.backfill, actor=actor, correlation_id=stamp.correlation_id,
                 personal=e.personal, position=position, recorded_at=stamp.recorded_at,
-                leaf=_leaf(e, actor, stamp.correlation_id, committed),
+                leaf=e.leaf
+                if e.leaf and not stamp.correlation_id
+                else _leaf(e, actor, stamp.correlation_id, committed),
             )
         )  # fmt: skip
     return fresh, salts
@@ -137,6 +140,17 @@ def _recorded(
 
 def commitments(values: Mapping[str, str], salts: Mapping[str, bytes]) -> dict[str, str]:
     return {field: chain.commitment(salts[field], value) for field, value in values.items()}
+
+
+def hashed(new: Sequence[NewEvent]) -> None:
+    """Hash events before they are appended: that needs no lock, and others wait for it.
+
+    Only where nothing is added to what they say: they name their actor, have no personal fields
+    (whose commitments need a salt), and are appended without a correlation.
+    """
+    for event in new:
+        if event.actor and not event.personal:
+            force_setattr(event, "leaf", _leaf(event, event.actor, "", {}))
 
 
 def leaf_of(event: NewEvent, committed: Mapping[str, str]) -> bytes:

@@ -19,6 +19,7 @@ READ: list[tuple[type[BaseModel], str, str, str, str]] = [
     (FollowedFeed, "metrics", "get", "/v1/feed", "200"),
     (goals_clients.MetricAnswer, "metrics", "get", "/v1/metrics/{key}", "200"),
     (goals_clients.ReplayRead, "metrics", "get", "/v1/metrics/{key}/values", "200"),
+    (goals_clients.ReplayManyRead, "metrics", "post", "/v1/replay", "200"),
     (goals_clients.BaselineRead, "metrics", "get", "/v1/baselines/{baseline_id}", "200"),
     (goals_clients.BaselineRead, "metrics", "get", "/v1/metrics/{key}/baseline", "200"),
     (goals_clients.BaselineRead, "metrics", "post", "/v1/baselines", "201"),

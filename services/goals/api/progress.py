@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Depends, Query
 
@@ -18,13 +20,12 @@ from services.goals.api.shapes import (
 from services.goals.clients import ValueRead
 from services.goals.domain.goal import Commitment, Goal
 from services.goals.domain.texts import text
-from services.goals.queries import assessment
 from services.goals.queries import states as queries
-from services.goals.queries.assessment import Question, Standing
+from services.goals.queries.assessment import Question
+from services.goals.queries.standing import Standing, standings
 from shared.errors import Refusal
 from shared.web.routes import router as make_router
 from shared.web.runtime import Reader, reads
-from shared.web.wire import Text
 
 router = make_router("goals")
 
@@ -45,63 +46,71 @@ def get_goal_progress(
     with reader.view() as view:
         state = queries.goal(view, goal_id)
         moment, goals_basis = view.known_at, view.basis.token
-    promised = state.present
-    if promised is None:
-        basis = ProgressBasis(goals=goals_basis, metrics=None)
-        return _without_figures(state, moment, basis, "not_started", text("not_committed"))
-    asked = question(reader)
     known_at = moment if reader.known_at or reader.basis else None
+    asked = question(reader)
     known = Question(asked.metrics, asked.credential, known_at, metrics_basis)
+    (found,), basis = progress_of_all(known, [state], moment)
+    return found.shown(moment, ProgressBasis(goals=goals_basis, metrics=basis))
+
+
+@dataclass(frozen=True)
+class Found:
+    """Where a goal stands, or why nobody can say."""
+
+    goal: Goal
+    standing: Standing | None
+    status: str
+    because: list[dict[str, Any]]
+
+    def shown(self, moment: datetime, basis: ProgressBasis) -> Progress:
+        promised, standing = self.goal.present, self.standing
+        reading = standing.reading if standing else None
+        return Progress.model_validate(
+            {
+                "goal_id": self.goal.goal_id,
+                "status": self.status,
+                "baseline": _baseline(promised) if promised else None,
+                "current": _value(standing.current) if standing else None,
+                "running": _value(standing.running) if standing and standing.running else None,
+                "target": _target(promised) if promised else None,
+                "fraction": reading.fraction if reading else None,
+                "expected_fraction": reading.expected_fraction if reading else None,
+                "because": self.because,
+                "known_at": moment,
+                "basis": basis,
+            }
+        )
+
+
+def progress_of_all(
+    asked: Question, goals: Sequence[Goal], moment: datetime
+) -> tuple[list[Found], str | None]:
+    """Where goals stand, asked at once; the basis of the metrics ledger, if it answered.
+
+    While it does not, every committed goal has `no_data` with the cause.
+    """
+    committed = [goal for goal in goals if goal.present is not None]
+    told: dict[str, Standing | str] = {}
+    basis = None
     try:
-        standing = assessment.progress_of(known, state, known.calendar().day_of(moment))
+        if committed:
+            days = asked.calendar()
+            found, basis = standings(asked, committed, days.day_of(moment), days)
+            told = {goal.goal_id: one for goal, one in zip(committed, found, strict=True)}
     except Refusal as refusal:
         if refusal.problem.status != 503:
             raise
-        cause = text("no_current_value", period=promised.target_period, reason=refusal.detail)
-        basis = ProgressBasis(goals=goals_basis, metrics=None)
-        return _without_figures(state, moment, basis, "no_data", cause)
-    basis = ProgressBasis(goals=goals_basis, metrics=standing.metrics_basis)
-    return _with_figures(state, promised, moment, basis, standing)
+        told = {goal.goal_id: refusal.detail for goal in committed}
+    return [_found(goal, told.get(goal.goal_id)) for goal in goals], basis
 
 
-def _with_figures(
-    state: Goal, promised: Commitment, moment: datetime, basis: ProgressBasis, standing: Standing
-) -> Progress:
-    reading = standing.reading
-    return Progress(
-        goal_id=state.goal_id,
-        status=reading.status,
-        baseline=_baseline(promised),
-        current=_value(standing.current),
-        running=_value(standing.running) if standing.running else None,
-        target=_target(promised),
-        fraction=reading.fraction,
-        expected_fraction=reading.expected_fraction,
-        because=[Text(**said) for said in reading.because],
-        known_at=moment,
-        basis=basis,
-    )
-
-
-def _without_figures(
-    state: Goal, moment: datetime, basis: ProgressBasis, status: str, because: dict[str, object]
-) -> Progress:
-    promised = state.present
-    return Progress.model_validate(
-        {
-            "goal_id": state.goal_id,
-            "status": status,
-            "baseline": _baseline(promised) if promised else None,
-            "current": None,
-            "running": None,
-            "target": _target(promised) if promised else None,
-            "fraction": None,
-            "expected_fraction": None,
-            "because": [because],
-            "known_at": moment,
-            "basis": basis,
-        }
-    )
+def _found(goal: Goal, told: Standing | str | None) -> Found:
+    if goal.present is None:
+        return Found(goal, None, "not_started", [text("not_committed")])
+    if isinstance(told, Standing):
+        return Found(goal, told, told.reading.status, told.reading.because)
+    cause = text("no_current_value", period=goal.present.target_period, reason=told)
+    return Found(goal, None, "no_data", [cause])
 
 
 def _baseline(promised: Commitment) -> BaselineShown:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -10,7 +9,6 @@ from typing import Any, TypedDict
 
 from services.goals.clients import BaselineRead, MetricBody, MetricsClient, ValueRead
 from services.goals.domain.goal import Commitment, FrozenBaseline, Goal, GoalBody, Target
-from services.goals.domain.progress import Point, Reading, read
 from services.goals.domain.smart import Evidence, Letter, check
 from shared.clock import format_instant
 from shared.errors import CONFLICT, Fault, Refusal, invalid, problem
@@ -191,61 +189,6 @@ def no_baseline(found: BaselineRead) -> Refusal:
         f"The baseline can't be measured ({found.cause}). {found.mend or ''}".strip(),
         [Fault("/baseline", "A commitment needs a baseline with a value.", "no_baseline")],
     )
-
-
-@dataclass(frozen=True)
-class Standing:
-    """Progress with the figures that it was read from."""
-
-    reading: Reading
-    current: ValueRead
-    running: ValueRead | None
-    metrics_basis: str
-
-
-def progress_of(asked: Question, goal: Goal, today: date) -> Standing:
-    """Where a committed goal stands: by the last complete period, and the running one beside it."""
-    commitment = goal.present
-    assert commitment is not None, "only a committed goal has progress"
-    days = asked.calendar()
-    grain = _grain(goal.body, commitment)
-    target = parse(commitment.target_period, days, "/target_period")
-    current = last_complete(today, grain, days)
-    shown = target if current.start >= target.start else current
-    periods = [shown]
-    if shown is current and current.end <= today:
-        periods.append(following(current, days))
-    answer = asked.metrics.values(
-        asked.credential,
-        goal.body.metric,
-        [p.name for p in periods],
-        where=goal.body.where,
-        version=commitment.metric_version,
-        **asked.known,
-    )
-    last = answer.values[0]
-    way = way_of(goal.body, commitment, days)
-    reading = read(commitment, last.period, previous_day(last.end), last.value, last.reason, way)
-    running = answer.values[1] if len(answer.values) > 1 else None
-    return Standing(reading, last, running, answer.basis)
-
-
-def _grain(body: GoalBody, commitment: Commitment) -> Grain:
-    if body.measured_over in ("month", "quarter", "year"):
-        return body.measured_over
-    return grain_of(commitment.target_period) or "quarter"
-
-
-def way_of(body: GoalBody, commitment: Commitment, days: Calendar) -> Sequence[Point]:
-    """From the baseline over the milestones to the target."""
-    start = parse(commitment.baseline.periods[-1], days, "/baseline/periods")
-    points = [Point(previous_day(start.end), commitment.baseline.value)]
-    for milestone in body.milestones:
-        end = previous_day(parse(milestone.period, days, "/milestones").end)
-        points.append(Point(end, milestone.value))
-    if commitment.target_value is not None:
-        points.append(Point(commitment.due, commitment.target_value))
-    return sorted(points, key=lambda p: p.day)
 
 
 def figure_of_target(asked: Question, goal: Goal) -> tuple[Decimal, str, Period]:
