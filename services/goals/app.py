@@ -10,7 +10,7 @@ import httpx
 from fastapi import FastAPI
 
 from services.goals import tables, workers
-from services.goals.api import goals, initiatives, progress, scorecard
+from services.goals.api import check_ins, goals, initiatives, progress, scorecard
 from services.goals.clients import MetricsClient
 from services.goals.projections import project
 from services.goals.settings import GoalsSettings
@@ -51,7 +51,8 @@ def create_app(
         parts={"metrics": client},
     )
     routers = [
-        initiatives.router, goals.router, progress.router, scorecard.router,
+        initiatives.router, goals.router, progress.router, check_ins.router,
+        scorecard.router,
         feed_router("goals:read"),
     ]  # fmt: skip
     return assemble(runtime, "Worthwhile goals", DESCRIPTION, routers, _lifespan)

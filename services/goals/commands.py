@@ -14,12 +14,20 @@ from services.goals.domain.goal import (
     GoalMetricRedefined,
     Override,
 )
-from services.goals.domain.initiative import Initiative, InitiativeChanged, InitiativeStarted
-from services.goals.queries.states import goal, goals_on_metric, initiative
+from services.goals.domain.initiative import (
+    Initiative,
+    InitiativeChanged,
+    InitiativeStarted,
+    judge,
+)
+from services.goals.queries.states import goal, goal_list, goals_on_metric, initiative
 from shared.events import NewEvent, Payload
 from shared.follow import FollowedEvent
 from shared.ids import new_id
 from shared.ledger import Transaction, new_event
+
+# So many goals an initiative may have when it is judged.
+MAX_GOALS = 2_000
 
 
 def start_initiative(transaction: Transaction, body: dict[str, Any]) -> Initiative:
@@ -36,6 +44,14 @@ def change_initiative(
     """State an initiative anew; what is left out stays."""
     body = {**state.body.model_dump(), **changes}
     payload = InitiativeChanged(**body, reason=reason)
+    transaction.record(f"initiative/{state.initiative_id}", state.revision, [payload])
+    return initiative(transaction, state.initiative_id)
+
+
+def judge_initiative(transaction: Transaction, state: Initiative, reason: str) -> Initiative:
+    """Judge an initiative by its success rule: at its exit, and again after the lag."""
+    goals = goal_list(transaction, state.initiative_id, "", MAX_GOALS)
+    payload = judge(state.body.success_rule, goals, reason, transaction.known_at)
     transaction.record(f"initiative/{state.initiative_id}", state.revision, [payload])
     return initiative(transaction, state.initiative_id)
 
@@ -77,6 +93,14 @@ def close_goal(
     """Judge a goal."""
     decided = domain.close(state, value, basis, target_period_over=target_period_over)
     return _record(transaction, state, decided)
+
+
+def check_in(
+    transaction: Transaction, state: Goal, by: str, confidence: Decimal, comment: str
+) -> Goal:
+    """Say how likely a goal is to be reached."""
+    said = domain.check_in(state, by, transaction.known_at, confidence, comment)
+    return _record(transaction, state, said)
 
 
 def abandon_goal(transaction: Transaction, state: Goal, reason: str) -> Goal:

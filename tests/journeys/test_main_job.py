@@ -70,16 +70,22 @@ def test_an_investment_is_judged_through_three_years(simulated: House) -> None:
     assert then["realised"]["cash_flow"][1]["benefits"] == "960.00"
 
     move(key, "2025-04-02T00:00:00Z")
+    key.post("goals", f"/v1/goals/{goal['id']}/check-ins", {"confidence": 0.7})
     amendment = {"target": {"value": 0.32}, "reason": "Two posts stay open"}
     key.post("goals", f"/v1/goals/{goal['id']}/amend", amendment)
     move(key, "2025-07-03T00:00:00Z")
     key.events(*deals("2025-Q1", 31, 69), *deals("2025-Q2", 32, 68))
     closed = key.post("goals", f"/v1/goals/{goal['id']}/close", {})
     assert (closed["verdict"]["first"], closed["verdict"]["present"]) == ("improved", "achieved")
+    exited = key.post("goals", f"/v1/initiatives/{initiative['id']}/exit", {"reason": "Its end"})
+    (judged,) = exited["judgements"]
+    assert (judged["first"], judged["present"]) == ("successful", "successful")
+    calibrated = key.get("goals", "/v1/check-ins/calibration")
+    assert (calibrated["buckets"][0]["views"], calibrated["brier"]) == (1, 0.09)
     history = key.get("goals", f"/v1/goals/{goal['id']}/history")["items"]
     told = [item["what"]["code"] for item in history]
-    assert told == ["drafted", "committed", "amended", "closed"]
-    assert "0.33 in 2025-Q2 -> 0.32 in 2025-Q2" in history[2]["what"]["text"]
+    assert told == ["drafted", "committed", "checked_in", "amended", "closed"]
+    assert "0.33 in 2025-Q2 -> 0.32 in 2025-Q2" in history[3]["what"]["text"]
 
     past = "2025-01-03T12:00:00Z"
     again = key.get("goals", f"/v1/goals/{goal['id']}/progress", known_at=past)

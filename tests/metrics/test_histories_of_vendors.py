@@ -14,7 +14,7 @@ from services.metrics.__main__ import app
 from services.metrics.commands.credentials import Vault
 from services.metrics.commands.loading import reconcile_due
 from services.metrics.commands.reading_back import ReadsBack
-from tests.metrics.test_webhooks import facts
+from tests.metrics.test_webhooks import facts, translated
 from tests.support import vendors
 from tests.support.asking import shown
 from tests.support.house import SECRETS_KEY, House, Key
@@ -266,6 +266,7 @@ def test_what_webhooks_told_and_what_is_read_back_is_one_deal(key: Key) -> None:
         told = key.send("POST", "metrics", token, json={"detail": {"payload": body}},
                         headers={"x-ingest-key": "the-secret-of-the-hook"})  # fmt: skip
         assert told.status_code == 200
+        translated(key, 1)
         found = key.job("/v1/sources/crm/reconcile", {"since": "2025-01-01T00:00:00Z"})["result"]
         assert found["records"] == 2
         found = key.job("/v1/sources/crm/reconcile", {"since": "2024-01-01T00:00:00Z"})["result"]

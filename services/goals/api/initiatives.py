@@ -16,9 +16,10 @@ from shared.money import Currency
 from shared.web.pages import Page, Pages
 from shared.web.routes import router as make_router
 from shared.web.runtime import Answer, Caller, Reader, reads, writes
-from shared.web.wire import Change, Id, Known, Name, Prose, Reason, Wire
+from shared.web.wire import Change, Id, InstantField, Known, Name, Prose, Reason, Wire
 
 router = make_router("initiatives")
+OutcomeName = Literal["successful", "unsuccessful", "undecided"]
 SystemKind = Literal["crm", "erp", "bpm", "hrm", "e_commerce", "contact_centre", "other"]
 
 
@@ -71,8 +72,36 @@ class InitiativeChange(Change):
     reason: Reason = Field(description="Why it changes")
 
 
+class GoalOutcome(Wire):
+    """What a goal says to the question whether the initiative was a success."""
+
+    goal_id: Id = Field(description="The goal")
+    title: str = Field(description="What was to become true")
+    first: bool | None = Field(description="Held against what was promised first; null: not yet")
+    present: bool | None = Field(description="Held against what was promised last")
+    because: str = Field(description="Its verdict; `not_judged`, or `abandoned`")
+
+
+class Judgement(Wire):
+    """An initiative judged by the rule that was fixed at the start."""
+
+    first: OutcomeName = Field(description="By what the goals promised first")
+    present: OutcomeName = Field(description="By what they promised last; given up ones left out")
+    goals: list[GoalOutcome] = Field(description="The goals that the rule is about")
+    reason: str = Field(description="Why it was judged then")
+    at: InstantField = Field(description="When")
+
+
+class Exit(Wire):
+    """A request to judge an initiative."""
+
+    reason: Reason = Field(description="Why now: its end, or the lag is over")
+
+
 class Initiative(NewInitiative):
     """An initiative."""
+
+    judgements: list[Judgement] = Field(description="How it was judged, oldest first")
 
     id: Id = Field(description="Id")
     revision: int = Field(ge=1, description="Number of changes; the ETag")
@@ -87,7 +116,12 @@ class InitiativeAnswer(Known):
 def _shown(state: State) -> Initiative:
     body = state.body.model_dump(mode="json")
     return Initiative.model_validate(
-        {**body, "id": state.initiative_id, "revision": state.revision}
+        {
+            **body,
+            "id": state.initiative_id,
+            "revision": state.revision,
+            "judgements": [one.model_dump() for one in state.judgements],
+        }
     )
 
 
@@ -146,5 +180,25 @@ def change_initiative(
         changes: dict[str, Any] = body.model_dump(exclude_unset=True, exclude={"reason"})
         changed = commands.change_initiative(transaction, state, changes, body.reason)
         return Answer(_shown(changed), 200, changed.revision)
+
+    return caller.command(work)
+
+
+@router.post("/initiatives/{initiative_id}/exit", response_model=Initiative)
+def exit_initiative(
+    initiative_id: str, body: Exit, caller: Annotated[Caller, Depends(writes("goals:write"))]
+) -> Response:
+    """Judge an initiative by its success rule: at its end, and again after the lag.
+
+    `successful` when every goal that the rule is about did what it asks; `undecided` while one of
+    them is not judged and none has failed. Moving the goalposts shows: it is held against what was
+    promised first, and last.
+    """
+
+    def work(transaction: Transaction) -> Answer:
+        state = queries.initiative(transaction, initiative_id)
+        caller.demand_revision(state.revision)
+        judged = commands.judge_initiative(transaction, state, body.reason)
+        return Answer(_shown(judged), 200, judged.revision)
 
     return caller.command(work)

@@ -18,6 +18,7 @@ from services.goals.api.shapes import (
     ProgressValue,
 )
 from services.goals.clients import ValueRead
+from services.goals.domain.confidence import differs
 from services.goals.domain.goal import Commitment, Goal
 from services.goals.domain.texts import text
 from services.goals.queries import states as queries
@@ -76,10 +77,17 @@ class Found:
                 "fraction": reading.fraction if reading else None,
                 "expected_fraction": reading.expected_fraction if reading else None,
                 "because": self.because,
+                "check_in": self._check_in(),
                 "known_at": moment,
                 "basis": basis,
             }
         )
+
+    def _check_in(self) -> dict[str, Any] | None:
+        said = self.goal.check_in
+        if said is None:
+            return None
+        return {**said.model_dump(), "differs": differs(said.confidence, self.status)}
 
 
 def progress_of_all(

@@ -160,6 +160,21 @@ class ProgressBasis(Wire):
     metrics: str | None = Field(description="Basis of the metrics ledger; null when not asked")
 
 
+class CheckIn(Wire):
+    """What somebody believes of a goal."""
+
+    by: str = Field(description="Who says so")
+    at: InstantField = Field(description="When")
+    confidence: Figure = Field(description="How likely it will be reached, 0 to 1")
+    comment: str = Field(description="Why")
+
+
+class LastCheckIn(CheckIn):
+    """The last view of a goal beside what its figures say."""
+
+    differs: bool = Field(description="True where view and figures contradict each other")
+
+
 class Progress(Wire):
     """Where a goal stands."""
 
@@ -174,6 +189,7 @@ class Progress(Wire):
     fraction: Figure | None = Field(description="Share of the way that is done; may be negative")
     expected_fraction: Figure | None = Field(description="Share that was expected by now")
     because: list[Text] = Field(description="Why the status is what it is")
+    check_in: LastCheckIn | None = Field(description="What was last believed of it")
     known_at: InstantField = Field(description="The moment of knowledge")
     basis: ProgressBasis = Field(description="What it rests on")
 

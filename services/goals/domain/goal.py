@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Annotated, Any, Literal, assert_never
 
@@ -167,6 +167,16 @@ class GoalAbandoned(Payload):
     reason: str
 
 
+@event("goal.checked_in")
+class GoalCheckedIn(Payload):
+    """Somebody's view of whether a committed goal will be reached."""
+
+    by: str
+    at: datetime
+    confidence: Exact
+    comment: str
+
+
 @event("goal.metric_redefined")
 class GoalMetricRedefined(Payload):
     """The metric of a committed goal has a new version; the goal stays with its own."""
@@ -183,6 +193,7 @@ GoalEvent = (
     | GoalClosed
     | GoalAbandoned
     | GoalMetricRedefined
+    | GoalCheckedIn
 )
 
 
@@ -198,6 +209,7 @@ class Goal(BaseModel):
     present: Commitment | None = None
     override: Override | None = None
     verdict: GoalClosed | None = None
+    check_in: GoalCheckedIn | None = None
 
 
 def evolve(state: Goal | None, fact: GoalEvent) -> Goal:
@@ -218,6 +230,8 @@ def evolve(state: Goal | None, fact: GoalEvent) -> Goal:
             changed |= {"state": "closed", "verdict": fact}
         case GoalAbandoned():
             changed["state"] = "abandoned"
+        case GoalCheckedIn():
+            changed["check_in"] = fact
         case GoalMetricRedefined():
             pass
         case _:
@@ -288,6 +302,15 @@ def abandon(state: Goal, reason: str) -> GoalAbandoned:
     return GoalAbandoned(reason=reason)
 
 
+def check_in(
+    state: Goal, by: str, at: datetime, confidence: Decimal, comment: str
+) -> GoalCheckedIn:
+    """Say how likely a committed goal is to be reached."""
+    if state.state != "committed":
+        raise CONFLICT.refusal(f"The goal is {state.state}; only a committed goal is checked in.")
+    return GoalCheckedIn(by=by, at=at, confidence=confidence, comment=comment)
+
+
 def judge(commitment: Commitment, value: Decimal) -> Verdict:
     """The verdict on a figure: reached, better beyond noise, unchanged, or worse beyond noise.
 
@@ -317,6 +340,14 @@ def _distance(value: Decimal, band: tuple[Decimal, Decimal]) -> Decimal:
 def reached(value: Decimal, target: Decimal, baseline: Decimal) -> bool:
     """Whether a figure is at the target or past it, seen from the baseline."""
     return value >= target if target >= baseline else value <= target
+
+
+def moved_right_way(commitment: Commitment, value: Decimal) -> bool:
+    """Whether a figure lies on the good side of the baseline, be it within noise."""
+    baseline, band = commitment.baseline.value, commitment.target.band
+    if band is not None:
+        return _distance(value, band) == 0 or _distance(value, band) < _distance(baseline, band)
+    return value > baseline if _should_rise(commitment) else value < baseline
 
 
 def _should_rise(commitment: Commitment) -> bool:

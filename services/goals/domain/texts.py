@@ -44,6 +44,7 @@ CATALOGUE = {
     "answers for it.",
     "amended": "{who} amended the commitment: {before} -> {after}.",
     "closed": "{who} closed the goal: {value}, {present} (against the first commitment: {first}).",
+    "checked_in": "{who} is {confidence} sure that the goal will be reached.",
     "abandoned": "{who} abandoned the goal.",
     "metric_redefined": "{metric} was redefined (version {version}); the goal keeps its own "
     "version.",

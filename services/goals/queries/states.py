@@ -12,6 +12,7 @@ from services.goals.domain.goal import (
     GoalAbandoned,
     GoalAmended,
     GoalBody,
+    GoalCheckedIn,
     GoalClosed,
     GoalCommitted,
     GoalDrafted,
@@ -94,6 +95,13 @@ def goals_on_metric(view: View, key: str) -> list[Goal]:
     return [Goal.model_validate_json(state) for state in rows.scalars()]
 
 
+def check_ins(view: View, identity: str) -> list[GoalCheckedIn]:
+    """What people said of a goal's chances, oldest first."""
+    goal(view, identity)
+    told = [payload_of(event) for event in view.stream(f"goal/{identity}")]
+    return [said for said in told if isinstance(said, GoalCheckedIn)]
+
+
 def history(view: View, identity: str) -> list[dict[str, Any]]:
     """Who changed what of a goal, when and why, in words, oldest first."""
     goal(view, identity)
@@ -147,6 +155,8 @@ def _what(who: str, payload: Payload, present: Commitment | None) -> dict[str, A
             )
         case GoalAbandoned():
             return text("abandoned", who=who)
+        case GoalCheckedIn():
+            return text("checked_in", who=who, confidence=f"{payload.confidence * 100:.0f} %")
         case GoalMetricRedefined():
             return text("metric_redefined", metric=payload.metric, version=payload.version)
         case _:
