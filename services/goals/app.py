@@ -10,7 +10,15 @@ import httpx
 from fastapi import FastAPI
 
 from services.goals import tables, workers
-from services.goals.api import check_ins, goals, initiatives, progress, scorecard
+from services.goals.api import (
+    bodies,
+    check_ins,
+    goals,
+    initiatives,
+    progress,
+    reviews,
+    scorecard,
+)
 from services.goals.clients import MetricsClient
 from services.goals.projections import project
 from services.goals.settings import GoalsSettings
@@ -52,7 +60,7 @@ def create_app(
     )
     routers = [
         initiatives.router, goals.router, progress.router, check_ins.router,
-        scorecard.router,
+        scorecard.router, bodies.router, reviews.router,
         feed_router("goals:read"),
     ]  # fmt: skip
     return assemble(runtime, "Worthwhile goals", DESCRIPTION, routers, _lifespan)

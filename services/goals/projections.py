@@ -3,33 +3,70 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeVar
 from uuid import UUID
 
+from pydantic import BaseModel
 from sqlalchemy import Connection, select
 
+from services.goals.domain import body as bodies_domain
 from services.goals.domain import goal as goals_domain
 from services.goals.domain import initiative as initiatives_domain
+from services.goals.domain import review as reviews_domain
+from services.goals.domain.body import Body, BodyEvent
 from services.goals.domain.goal import Goal, GoalEvent
 from services.goals.domain.initiative import Initiative, InitiativeEvent
-from services.goals.tables import goals, initiatives
+from services.goals.domain.review import Review, ReviewEvent
+from services.goals.tables import goals, initiatives, records
 from shared.events import Event, payload_of
 from shared.ledger import Transaction
 from shared.ledger.projecting import supersede
+
+_State = TypeVar("_State", bound=BaseModel)
 
 
 def project(transaction: Transaction, appended: Sequence[Event]) -> None:
     """Move every projection by one batch."""
     for event in appended:
         kind, _, identity = (event.stream or "").partition("/")
-        if kind not in ("initiative", "goal"):
+        if kind not in ("initiative", "goal", "body", "review"):
             continue
         payload = payload_of(event)
-        if kind == "initiative":
-            assert isinstance(payload, InitiativeEvent)
+        if isinstance(payload, InitiativeEvent):
             _project_initiative(transaction, event, identity, payload)
-        else:
-            assert isinstance(payload, GoalEvent)
+        elif isinstance(payload, GoalEvent):
             _project_goal(transaction, event, identity, payload)
+        elif isinstance(payload, BodyEvent):
+            body = _before(transaction, event, "body", identity, Body)
+            _project_record(transaction, event, "body", bodies_domain.evolve(body, payload))
+        else:
+            assert isinstance(payload, ReviewEvent), f"{event.name} moves nothing here"
+            review = _before(transaction, event, "review", identity, Review)
+            _project_record(transaction, event, "review", reviews_domain.evolve(review, payload))
+
+
+def _before(
+    transaction: Transaction, event: Event, kind: str, identity: str, shape: type[_State]
+) -> _State | None:
+    if event.revision == 1:
+        return None
+    state = transaction.connection.execute(
+        select(records.c.state).where(
+            records.c.tenant_id == transaction.tenant_id,
+            records.c.kind == kind,
+            records.c.record_id == identity,
+            records.c.to_position.is_(None),
+        )
+    ).scalar_one()
+    return shape.model_validate_json(state)
+
+
+def _project_record(
+    transaction: Transaction, event: Event, kind: str, moved: Body | Review
+) -> None:
+    keys = {"tenant_id": transaction.tenant_id, "kind": kind, "record_id": moved.record_id}
+    row = {"initiative_id": moved.initiative_id, "state": moved.model_dump_json()}
+    supersede(transaction.connection, records, keys, event.position, row)
 
 
 def _project_initiative(

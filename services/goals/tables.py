@@ -35,5 +35,17 @@ goals = Table(
     Index("goals_by_initiative", "tenant_id", "initiative_id", "goal_id"),
     Index("goals_by_metric", "tenant_id", "metric"),
 )  # fmt: skip
+# Bodies, reviews and whatever else surrounds goals: few of each, and asked for by initiative only.
+records = Table(
+    "records", metadata,
+    Column("tenant_id", Uuid, primary_key=True),
+    Column("kind", String(20), primary_key=True),
+    Column("record_id", String(36), primary_key=True),
+    Column("from_position", Position, primary_key=True, autoincrement=False),
+    Column("to_position", Position),
+    Column("initiative_id", String(36), nullable=False),
+    Column("state", Text, nullable=False),
+    Index("records_by_initiative", "tenant_id", "kind", "initiative_id", "record_id"),
+)  # fmt: skip
 
-PROJECTIONS = (initiatives, goals)
+PROJECTIONS = (initiatives, goals, records)

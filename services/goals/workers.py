@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from services.goals.commands import note_redefined_metric
+from services.goals.commands.goals import note_redefined_metric
 from services.goals.settings import GoalsSettings
 from shared.follow import Follower
 from shared.ledger import Ledger

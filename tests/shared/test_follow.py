@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from services.goals.commands import note_redefined_metric
+from services.goals.commands.goals import note_redefined_metric
 from shared.errors import Refusal
 from shared.follow import Follower
 from shared.web.client import Free, Peer

@@ -8,6 +8,10 @@ from pydantic import Field, model_validator
 
 from shared.web.wire import FilterBody, Id, Key, Name, Number, PeriodName, Reason, Wire
 
+# Who is no member of the body that decides may act as an admin, and says why.
+ActingReason = Annotated[
+    Reason | None, Field(description="Why an admin decides who is no member of the deciding body")
+]
 Audience = Literal["customer", "prospect", "stakeholder", "business"]
 
 
@@ -122,6 +126,7 @@ class Commit(Wire):
     """A commitment."""
 
     override: OverrideBody | None = Field(None, description="Needed where S, M or T fails")
+    acting_reason: ActingReason = None
 
 
 class Amend(Wire):
@@ -130,12 +135,14 @@ class Amend(Wire):
     target: TargetBody | None = Field(None, description="New target")
     target_period: PeriodName | None = Field(None, description="New target period")
     reason: Reason = Field(description="Why")
+    acting_reason: ActingReason = None
 
 
 class Abandon(Wire):
     """Why a goal is given up."""
 
     reason: Reason = Field(description="Why")
+    acting_reason: ActingReason = None
 
 
 class Close(Wire):

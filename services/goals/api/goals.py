@@ -7,8 +7,15 @@ from typing import Annotated, Any
 
 from fastapi import Depends, Query, Response
 
-from services.goals import commands
-from services.goals.api.drafts import Abandon, Amend, Close, Commit, GoalDraft, NewGoal
+from services.goals.api.drafts import (
+    Abandon,
+    Amend,
+    Close,
+    Commit,
+    GoalDraft,
+    NewGoal,
+    TargetBody,
+)
 from services.goals.api.shapes import (
     Goal,
     GoalAnswer,
@@ -18,15 +25,19 @@ from services.goals.api.shapes import (
     Smart,
     shown,
 )
-from services.goals.clients import MetricsClient
-from services.goals.domain.goal import GoalBody, Override, Target, demand_committable
+from services.goals.clients import BaselineRead, MetricsClient
+from services.goals.commands import goals as commands
+from services.goals.commands.governance import authority
+from services.goals.domain.body import Decision
+from services.goals.domain.goal import Commitment, GoalBody, Override, Target, demand_committable
+from services.goals.domain.goal import Goal as State
 from services.goals.domain.smart import Letter, committable
 from services.goals.queries import assessment
 from services.goals.queries import states as queries
 from services.goals.queries.assessment import Question
 from shared.errors import STALE, Refusal
 from shared.ledger import Transaction
-from shared.periods import grain_of
+from shared.periods import Calendar, grain_of
 from shared.web.pages import Page, Pages
 from shared.web.routes import router as make_router
 from shared.web.runtime import Answer, Caller, Reader, reads, writes
@@ -193,13 +204,7 @@ def commit_goal(
     override = Override(**body.override.model_dump()) if body.override else None
     promised = draft.body
     if draft.state == "draft" and (committable(letters) or override) and found.id is None:
-        if found.value is None:
-            raise assessment.no_baseline(found)
-        spec = promised.baseline
-        found = asked.metrics.freeze_baseline(
-            asked.credential, promised.metric, spec.periods, spec.method, promised.where,
-            f"Baseline of the goal {promised.title!r}",
-        )  # fmt: skip
+        found = _frozen(asked, promised, found)
 
     def work(transaction: Transaction) -> Answer:
         state = queries.goal(transaction, goal_id)
@@ -207,17 +212,65 @@ def commit_goal(
         if state.revision != draft.revision:
             raise _moved_on()
         demand_committable(state, smart, override)
+        right = authority_for(transaction, caller, state, "commit", body.acting_reason)
         commitment = assessment.commitment_of(
             found, metric, promised.target, promised.target_period, promised.due
         )
-        changed = commands.commit_goal(transaction, state, commitment, smart, override)
+        changed = commands.commit_goal(transaction, state, commitment, smart, override, right)
         return Answer(shown(changed), 200, changed.revision)
 
     return caller.command(work)
 
 
+def _frozen(asked: Question, promised: GoalBody, found: BaselineRead) -> BaselineRead:
+    """A goal's baseline, frozen in metrics."""
+    if found.value is None:
+        raise assessment.no_baseline(found)
+    spec = promised.baseline
+    return asked.metrics.freeze_baseline(
+        asked.credential, promised.metric, spec.periods, spec.method, promised.where,
+        f"Baseline of the goal {promised.title!r}",
+    )  # fmt: skip
+
+
 def _moved_on() -> Refusal:
     return STALE.refusal("The goal was changed while it was checked; look at it again.")
+
+
+def authority_for(
+    transaction: Transaction, caller: Caller, state: State, decision: Decision,
+    acting_reason: str | None,
+) -> str | None:  # fmt: skip
+    """In whose name a caller decides about a goal; refuses with 403 who may not."""
+    return authority(
+        transaction, caller.principal, state.body.initiative_id, decision, state.body.priority,
+        acting_reason, transaction.known_at.date(),
+    )  # fmt: skip
+
+
+def demand_ahead(caller: Caller, target_period: str | None, days: Calendar) -> None:
+    """Refuse to move a promise into a period that is over."""
+    if target_period is not None:
+        today = days.day_of(caller.runtime.clock.now())
+        assessment.demand_ahead(assessment.due_of(target_period, days), target_period, today)
+
+
+def amended(
+    present: Commitment | None, target: TargetBody | None, target_period: str | None,
+    days: Calendar,
+) -> Commitment | None:  # fmt: skip
+    """What is promised after an amendment; None where nothing is promised yet."""
+    if present is None:
+        return None
+    changes: dict[str, Any] = {}
+    if target is not None:
+        stated = Target.model_validate(target.model_dump())
+        changes |= {"target": stated, "target_value": stated.resolve(present.baseline.value)}
+    if target_period is not None:
+        assessment.demand_after_baseline(present, target_period, days)
+        due = assessment.due_of(target_period, days)
+        changes |= {"target_period": target_period, "due": due}
+    return present.model_copy(update=changes)
 
 
 @router.post("/goals/{goal_id}/amend", response_model=Goal)
@@ -228,24 +281,15 @@ def amend_goal(
     if (stored := caller.replayed()) is not None:
         return stored
     asked = question(caller)
-    days, due = asked.calendar(), None
-    if body.target_period is not None:
-        due = assessment.due_of(body.target_period, days)
-        assessment.demand_ahead(due, body.target_period, _today(caller, asked))
+    days = asked.calendar()
+    demand_ahead(caller, body.target_period, days)
 
     def work(transaction: Transaction) -> Answer:
         state = queries.goal(transaction, goal_id)
         caller.demand_revision(state.revision)
-        present = state.present
-        changes: dict[str, Any] = {}
-        if present is not None and body.target is not None:
-            target = Target.model_validate(body.target.model_dump())
-            changes |= {"target": target, "target_value": target.resolve(present.baseline.value)}
-        if present is not None and body.target_period is not None:
-            changes |= {"target_period": body.target_period, "due": due}
-            assessment.demand_after_baseline(present, body.target_period, days)
-        amended = present.model_copy(update=changes) if present is not None else None
-        changed = commands.amend_goal(transaction, state, amended, body.reason)
+        right = authority_for(transaction, caller, state, "amend", body.acting_reason)
+        promise = amended(state.present, body.target, body.target_period, days)
+        changed = commands.amend_goal(transaction, state, promise, body.reason, right)
         return Answer(shown(changed), 200, changed.revision)
 
     return caller.command(work)
@@ -286,7 +330,8 @@ def abandon_goal(
     def work(transaction: Transaction) -> Answer:
         state = queries.goal(transaction, goal_id)
         caller.demand_revision(state.revision)
-        changed = commands.abandon_goal(transaction, state, body.reason)
+        right = authority_for(transaction, caller, state, "abandon", body.acting_reason)
+        changed = commands.abandon_goal(transaction, state, body.reason, right)
         return Answer(shown(changed), 200, changed.revision)
 
     return caller.command(work)

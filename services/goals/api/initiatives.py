@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from fastapi import Depends, Response
 from pydantic import Field
 
-from services.goals import commands
+from services.goals.commands import goals as commands
 from services.goals.domain.initiative import Initiative as State
 from services.goals.queries import states as queries
 from shared.ledger import Transaction

@@ -70,7 +70,7 @@ def show_scorecard(
     Metrics is asked once, from one basis, for all of them.
     """
     with reader.view() as view:
-        return _scorecard(reader, view, None, by, metrics_basis)
+        return scorecard(_asked(reader, view, metrics_basis), view, None, by)
 
 
 @router.get("/initiatives/{initiative_id}/scorecard")
@@ -83,17 +83,21 @@ def show_initiative_scorecard(
     """Show the goals of an initiative: what needs attention first."""
     with reader.view() as view:
         queries.initiative(view, initiative_id)
-        return _scorecard(reader, view, initiative_id, by, metrics_basis)
+        return scorecard(_asked(reader, view, metrics_basis), view, initiative_id, by)
 
 
-def _scorecard(
-    reader: Reader, view: View, initiative_id: str | None, by: Grouping, metrics_basis: str | None
-) -> Scorecard:
-    goals = queries.goal_list(view, initiative_id, "", MAX_GOALS)
+def _asked(reader: Reader, view: View, metrics_basis: str | None) -> Question:
     asked = question(reader)
     known_at = view.known_at if reader.known_at or reader.basis else None
-    known = Question(asked.metrics, asked.credential, known_at, metrics_basis)
-    found, basis = progress_of_all(known, goals, view.known_at)
+    return Question(asked.metrics, asked.credential, known_at, metrics_basis)
+
+
+def scorecard(
+    asked: Question, view: View, initiative_id: str | None, by: Grouping = "horizon"
+) -> Scorecard:
+    """The scorecard as known at a view."""
+    goals = queries.goal_list(view, initiative_id, "", MAX_GOALS)
+    found, basis = progress_of_all(asked, goals, view.known_at)
     rests_on = ProgressBasis(goals=view.basis.token, metrics=basis)
     rows = [
         ScorecardGoal.model_validate(

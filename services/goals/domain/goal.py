@@ -140,6 +140,7 @@ class GoalCommitted(Payload):
     commitment: Commitment
     smart: dict[str, str]
     override: Override | None
+    authority: str | None = None
 
 
 @event("goal.amended")
@@ -148,6 +149,7 @@ class GoalAmended(Payload):
 
     commitment: Commitment
     reason: str
+    authority: str | None = None
 
 
 @event("goal.closed")
@@ -165,6 +167,7 @@ class GoalAbandoned(Payload):
     """The goal was given up."""
 
     reason: str
+    authority: str | None = None
 
 
 @event("goal.checked_in")

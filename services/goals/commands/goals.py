@@ -75,16 +75,20 @@ def commit_goal(
     commitment: Commitment,
     smart: dict[str, str],
     override: Override | None,
+    authority: str | None = None,
 ) -> Goal:
-    """Fix what is promised."""
-    return _record(transaction, state, domain.commit(state, commitment, smart, override))
+    """Fix what is promised; `authority` says in whose name."""
+    made = domain.commit(state, commitment, smart, override)
+    return _record(transaction, state, made.model_copy(update={"authority": authority}))
 
 
 def amend_goal(
-    transaction: Transaction, state: Goal, commitment: Commitment | None, reason: str
-) -> Goal:
+    transaction: Transaction, state: Goal, commitment: Commitment | None, reason: str,
+    authority: str | None = None,
+) -> Goal:  # fmt: skip
     """Change what is promised, with a reason."""
-    return _record(transaction, state, domain.amend(state, commitment, reason))
+    made = domain.amend(state, commitment, reason)
+    return _record(transaction, state, made.model_copy(update={"authority": authority}))
 
 
 def close_goal(
@@ -103,9 +107,12 @@ def check_in(
     return _record(transaction, state, said)
 
 
-def abandon_goal(transaction: Transaction, state: Goal, reason: str) -> Goal:
+def abandon_goal(
+    transaction: Transaction, state: Goal, reason: str, authority: str | None = None
+) -> Goal:
     """Give a goal up."""
-    return _record(transaction, state, domain.abandon(state, reason))
+    made = domain.abandon(state, reason)
+    return _record(transaction, state, made.model_copy(update={"authority": authority}))
 
 
 def _record(transaction: Transaction, state: Goal, payload: Payload) -> Goal:

@@ -1,0 +1,105 @@
+"""Bodies and their reviews: who may decide, what was decided, what follows."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any
+
+from services.goals.domain import body as bodies_domain
+from services.goals.domain import review as reviews_domain
+from services.goals.domain.body import Body, BodyFormed, Decision, Member, demand_right
+from services.goals.domain.review import (
+    Action,
+    ActionAgreed,
+    Decided,
+    Review,
+    ReviewDecided,
+    ReviewHeld,
+)
+from services.goals.queries import records
+from services.goals.queries.records import MAX_RECORDS
+from services.goals.queries.states import initiative
+from shared.errors import CONFLICT
+from shared.events import Payload
+from shared.ids import new_id
+from shared.ledger import Transaction, View
+from shared.web.runtime import Principal
+
+
+def form_body(transaction: Transaction, stated: dict[str, Any]) -> Body:
+    """Form a body of an initiative; one per level."""
+    initiative(transaction, stated["initiative_id"])
+    for other in records.bodies(transaction, stated["initiative_id"], "", MAX_RECORDS):
+        if other.level == stated["level"]:
+            raise CONFLICT.refusal(f"{other.name!r} is the {other.level} body already.")
+    formed = BodyFormed(body_id=new_id(), **stated)
+    transaction.record(f"body/{formed.body_id}", 0, [formed])
+    return records.body(transaction, formed.body_id)
+
+
+def join_body(transaction: Transaction, state: Body, member: Member) -> Body:
+    """Let somebody join."""
+    return _body(transaction, state, bodies_domain.join(state, member))
+
+
+def leave_body(
+    transaction: Transaction, state: Body, person: str, until: date, reason: str
+) -> Body:
+    """Let a member leave."""
+    return _body(transaction, state, bodies_domain.leave(state, person, until, reason))
+
+
+def _body(transaction: Transaction, state: Body, fact: Payload) -> Body:
+    transaction.record(f"body/{state.record_id}", state.revision, [fact])
+    return records.body(transaction, state.record_id)
+
+
+def authority(
+    view: View, principal: Principal, initiative_id: str, decision: Decision, priority: str,
+    acting_reason: str | None, day: date,
+) -> str | None:  # fmt: skip
+    """In whose name a caller decides; refuses with 403 who may not.
+
+    An admin who is no member may act with a reason, which is recorded.
+    """
+    if acting_reason is not None and "admin" in principal.scopes:
+        return f"admin {principal.actor}: {acting_reason}"
+    bodies = records.bodies(view, initiative_id, "", MAX_RECORDS)
+    return demand_right(bodies, principal.person, decision, priority, day)
+
+
+def hold_review(transaction: Transaction, stated: dict[str, Any]) -> Review:
+    """Keep what a meeting saw."""
+    held = ReviewHeld(review_id=new_id(), **stated)
+    transaction.record(f"review/{held.review_id}", 0, [held])
+    return records.review(transaction, held.review_id)
+
+
+def decide(transaction: Transaction, state: Review, decision: Decided) -> Review:
+    """Keep a decision."""
+    return _review(transaction, state, ReviewDecided(decision=decision))
+
+
+def agree_action(
+    transaction: Transaction, state: Review, words: str, owner: str, due: date
+) -> Review:
+    """Keep what somebody will do."""
+    action = Action(action_id=new_id(), text=words, owner=owner, due=due)
+    return _review(transaction, state, ActionAgreed(action=action))
+
+
+def finish_action(transaction: Transaction, state: Review, action_id: str, note: str) -> Review:
+    """Say that it was done."""
+    return _review(transaction, state, reviews_domain.finish(state, action_id, note))
+
+
+def answer_escalation(
+    transaction: Transaction, state: Review, decision_id: str, words: str
+) -> Review:
+    """Answer what was escalated."""
+    return _review(transaction, state, reviews_domain.answer(state, decision_id, words))
+
+
+def _review(transaction: Transaction, state: Review, fact: Payload) -> Review:
+    transaction.record(f"review/{state.record_id}", state.revision, [fact])
+    return records.review(transaction, state.record_id)

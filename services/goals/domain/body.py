@@ -1,0 +1,180 @@
+"""A governance body: who meets at a level, how often, and what it may decide."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from datetime import date, timedelta
+from typing import Annotated, Literal, assert_never
+
+from pydantic import BaseModel, ConfigDict, StringConstraints
+
+from shared.errors import CONFLICT, FORBIDDEN
+from shared.events import Payload, event
+from shared.periods import add_months
+
+Level = Literal["steering", "operating", "execution"]
+Side = Literal["own", "vendor", "partner"]
+Role = Literal[
+    "sponsor", "business_owner", "technical_account_manager", "value_consultant", "project_lead",
+    "user", "other",
+]  # fmt: skip
+Decision = Literal["commit", "amend", "abandon", "correct"]
+# From the level that decides most down.
+LEVELS: tuple[Level, ...] = ("steering", "operating", "execution")
+CADENCE = r"^FREQ=(DAILY|WEEKLY|MONTHLY|YEARLY)(;INTERVAL=([1-9]\d?))?$"
+Cadence = Annotated[str, StringConstraints(pattern=CADENCE)]
+
+
+class Member(BaseModel):
+    """A person in a body, from a day until a day (None: still)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    person: str
+    side: Side
+    role: Role
+    since: date
+    until: date | None = None
+
+    def sits_on(self, day: date) -> bool:
+        return self.since <= day and (self.until is None or day < self.until)
+
+
+@event("body.formed")
+class BodyFormed(Payload):
+    """A body was formed."""
+
+    body_id: str
+    initiative_id: str
+    level: Level
+    name: str
+    cadence: str
+    first_meeting: date
+    members: list[Member]
+
+
+@event("body.member_joined")
+class MemberJoined(Payload):
+    """Somebody joined a body."""
+
+    member: Member
+
+
+@event("body.member_left")
+class MemberLeft(Payload):
+    """Somebody left a body."""
+
+    person: str
+    until: date
+    reason: str
+
+
+BodyEvent = BodyFormed | MemberJoined | MemberLeft
+
+
+class Body(BaseModel):
+    """A body as its events have left it."""
+
+    model_config = ConfigDict(frozen=True)
+    record_id: str
+    initiative_id: str
+    revision: int
+    level: Level
+    name: str
+    cadence: str
+    first_meeting: date
+    members: list[Member]
+
+    def members_on(self, day: date) -> list[Member]:
+        return [member for member in self.members if member.sits_on(day)]
+
+
+def evolve(state: Body | None, fact: BodyEvent) -> Body:
+    """The body after one more event."""
+    if isinstance(fact, BodyFormed):
+        told = fact.model_dump(exclude={"body_id"})
+        return Body(record_id=fact.body_id, revision=1, **told)
+    assert state is not None, "a body is formed first"
+    match fact:
+        case MemberJoined():
+            members = [*state.members, fact.member]
+        case MemberLeft():
+            members = [
+                member.model_copy(update={"until": fact.until})
+                if member.person == fact.person and member.until is None
+                else member
+                for member in state.members
+            ]
+        case _:
+            assert_never(fact)
+    return state.model_copy(update={"revision": state.revision + 1, "members": members})
+
+
+def join(state: Body, member: Member) -> MemberJoined:
+    """Let somebody join who is no member yet."""
+    if any(m.person == member.person and m.until is None for m in state.members):
+        raise CONFLICT.refusal(f"{member.person} is a member of {state.name!r} already.")
+    return MemberJoined(member=member)
+
+
+def leave(state: Body, person: str, until: date, reason: str) -> MemberLeft:
+    """Let a member leave."""
+    present = next((m for m in state.members if m.person == person and m.until is None), None)
+    if present is None:
+        raise CONFLICT.refusal(f"{person} is no member of {state.name!r}.")
+    if until < present.since:
+        raise CONFLICT.refusal(f"{person} joined on {present.since}, and can't leave before that.")
+    return MemberLeft(person=person, until=until, reason=reason)
+
+
+def next_meeting(body: Body, held: Iterable[date]) -> date:
+    """The day by which a body meets again: one step of its cadence after its last meeting."""
+    last = max(held, default=None)
+    if last is None:
+        return body.first_meeting
+    match = re.match(CADENCE, body.cadence)
+    assert match is not None, "a cadence was checked when the body was formed"
+    count = int(match[3] or 1)
+    match match[1]:
+        case "DAILY":
+            return last + timedelta(days=count)
+        case "WEEKLY":
+            return last + timedelta(weeks=count)
+        case "MONTHLY":
+            return add_months(last, count)
+        case _:
+            return add_months(last, 12 * count)
+
+
+def needed_level(decision: Decision, priority: str) -> Level:
+    """Who decides: steering about must-goals, operating about others and about corrections."""
+    if decision == "correct":
+        return "operating"
+    return "steering" if priority == "must" else "operating"
+
+
+def demand_right(
+    bodies: Sequence[Body], person: str | None, decision: Decision, priority: str, day: date
+) -> str | None:
+    """In whose name somebody decides; None where the initiative has no bodies and anyone may.
+
+    A body may decide what a body below it may. Where the level that is asked for has no body, the
+    highest there is decides. Refuses with 403 who is no member of such a body on that day.
+    """
+    if not bodies:
+        return None
+    wanted = LEVELS.index(needed_level(decision, priority))
+    able = [body for body in bodies if LEVELS.index(body.level) <= wanted]
+    if not able:
+        highest = min(LEVELS.index(body.level) for body in bodies)
+        able = [body for body in bodies if LEVELS.index(body.level) == highest]
+    for body in able:
+        for member in body.members_on(day):
+            if member.person == person:
+                return f"{body.name}: {person} ({member.role})"
+    names = ", ".join(repr(body.name) for body in able)
+    raise FORBIDDEN.refusal(
+        f"To {decision} a {priority}-goal is decided by {names}; "
+        f"{person or 'a key without a person'} is no member there. An admin may act with "
+        "`acting_reason`."
+    )

@@ -1,0 +1,65 @@
+"""Questions about what surrounds goals: bodies, reviews."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+from pydantic import BaseModel
+from sqlalchemy import select
+
+from services.goals.domain.body import Body
+from services.goals.domain.review import Review
+from services.goals.tables import records
+from shared.errors import NOT_FOUND
+from shared.ledger import View
+from shared.ledger.projecting import known
+
+_State = TypeVar("_State", bound=BaseModel)
+MAX_RECORDS = 1_000
+
+
+def body(view: View, identity: str) -> Body:
+    """A body as known at the view; refuses with 404."""
+    return _one(view, "body", identity, Body)
+
+
+def bodies(view: View, initiative_id: str | None, after: str, limit: int) -> list[Body]:
+    return _list(view, "body", Body, initiative_id, after, limit)
+
+
+def review(view: View, identity: str) -> Review:
+    """A review as known at the view; refuses with 404."""
+    return _one(view, "review", identity, Review)
+
+
+def reviews(view: View, initiative_id: str | None, after: str, limit: int) -> list[Review]:
+    return _list(view, "review", Review, initiative_id, after, limit)
+
+
+def _one(view: View, kind: str, identity: str, shape: type[_State]) -> _State:
+    state = view.connection.execute(
+        select(records.c.state).where(
+            records.c.tenant_id == view.tenant_id,
+            records.c.kind == kind,
+            records.c.record_id == identity,
+            known(records, view.position),
+        )
+    ).scalar()
+    if state is None:
+        raise NOT_FOUND.refusal(f"There is no {kind} {identity!r}.")
+    return shape.model_validate_json(state)
+
+
+def _list(
+    view: View, kind: str, shape: type[_State], initiative_id: str | None, after: str, limit: int
+) -> list[_State]:
+    query = select(records.c.state).where(
+        records.c.tenant_id == view.tenant_id,
+        records.c.kind == kind,
+        records.c.record_id > after,
+        known(records, view.position),
+    )
+    if initiative_id is not None:
+        query = query.where(records.c.initiative_id == initiative_id)
+    rows = view.connection.execute(query.order_by(records.c.record_id).limit(limit))
+    return [shape.model_validate_json(state) for state in rows.scalars()]
