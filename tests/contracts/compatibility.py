@@ -51,6 +51,6 @@ def _schema_breaks(where: str, old: Document, new: Document) -> Iterator[str]:
             if "type" in schema and "type" in present and schema["type"] != present["type"]:
                 yield f"{where}.{name} has another type"
             yield from _schema_breaks(f"{where}.{name}", schema, present)
-    if where.partition(".")[0].startswith(("New", "Goal", "Commit", "Amend")):
+    if where.partition(".")[0].startswith(("New", "GoalDraft", "Commit", "Amend")):
         for name in set(new.get("required", [])) - set(old.get("required", [])):
             yield f"{where} now demands {name}"

@@ -107,6 +107,27 @@ class GoalDraft(Wire):
     other_causes: list[OtherCauseBody] = Field(
         default_factory=list, max_length=20, description="What else moves the metric"
     )
+    horizon: Literal["short", "medium", "long"] | None = Field(
+        None,
+        description="short: due within a quarter, medium: within a year, long: within five; must "
+        "fit `target_period`. Default: as that says",
+    )
+    aim: Literal["control", "quick_use", "automation"] | None = Field(
+        None, description="Which aim of introducing a system it serves"
+    )
+    rank: Annotated[int, Field(ge=1, le=1_000)] | None = Field(
+        None, description="Place among goals of the same priority"
+    )
+    area: Name | None = Field(None, description="Digital area or organisational unit")
+    weight: Annotated[Number, Field(gt=0, le=1)] | None = Field(
+        None, description="Share of its parent, or of its objective; together at most 1"
+    )
+    parent: Id | None = Field(None, description="The business goal that it serves; no circles")
+    measure_of: Name | None = Field(None, description="V2MOM that it is a measure of")
+    objective: Name | None = Field(None, description="Objective (OKR) that it is a key result of")
+    tags: list[Annotated[str, Field(min_length=1, max_length=60)]] = Field(
+        default_factory=list, max_length=20, description="Words to find it by"
+    )
 
 
 class NewGoal(GoalDraft):

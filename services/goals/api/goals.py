@@ -32,7 +32,7 @@ from services.goals.domain.body import Decision
 from services.goals.domain.goal import Commitment, GoalBody, Override, Target, demand_committable
 from services.goals.domain.goal import Goal as State
 from services.goals.domain.smart import Letter, committable
-from services.goals.queries import assessment
+from services.goals.queries import alignment, assessment
 from services.goals.queries import states as queries
 from services.goals.queries.assessment import Question
 from shared.errors import STALE, Refusal
@@ -58,7 +58,7 @@ def _today(caller: Caller, asked: Question) -> date:
     return asked.calendar().day_of(moment)
 
 
-def _body(draft: GoalDraft, initiative_id: str, asked: Question) -> GoalBody:
+def _body(caller: Caller, draft: GoalDraft, initiative_id: str, asked: Question) -> GoalBody:
     """The goal's statement, completed from the metric and the calendar."""
     metric, days = asked.metric(draft.metric), asked.calendar()
     stated = draft.model_dump()
@@ -69,12 +69,20 @@ def _body(draft: GoalDraft, initiative_id: str, asked: Question) -> GoalBody:
     for index, milestone in enumerate(draft.milestones):
         assessment.parse(milestone.period, days, f"/milestones/{index}/period")
     grain = grain_of(first)
+    due = assessment.due_of(draft.target_period, days)
+    last = draft.baseline.periods[-1] if draft.baseline.periods else None
     stated |= {
+        "horizon": alignment.horizon_of(
+            draft.horizon,
+            assessment.parse(last, days, "/baseline/periods").end if last else None,
+            _today(caller, asked),
+            due,
+        ),
         "initiative_id": initiative_id,
         "baseline": {**stated["baseline"], "periods": draft.baseline.periods or []},
         "measured_over": draft.measured_over
         or (grain if grain in ("month", "quarter", "year") else "at_end"),
-        "due": assessment.due_of(draft.target_period, days),
+        "due": due,
         **assessment.defaults_from(metric, stated),
     }
     return GoalBody.model_validate(stated)
@@ -106,7 +114,7 @@ def create_goal(
     if (stored := caller.replayed()) is not None:
         return stored
     draft = GoalDraft.model_validate(body.model_dump(exclude={"initiative_id"}))
-    stated = _body(draft, body.initiative_id, question(caller))
+    stated = _body(caller, draft, body.initiative_id, question(caller))
 
     def work(transaction: Transaction) -> Answer:
         state = commands.draft_goal(transaction, stated)
@@ -156,7 +164,7 @@ def redraft_goal(
         return stored
     with caller.runtime.ledger.view(caller.tenant_id) as view:
         initiative_id = queries.goal(view, goal_id).body.initiative_id
-    stated = _body(body, initiative_id, question(caller))
+    stated = _body(caller, body, initiative_id, question(caller))
 
     def work(transaction: Transaction) -> Answer:
         state = queries.goal(transaction, goal_id)

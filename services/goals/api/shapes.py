@@ -107,6 +107,17 @@ class Goal(Wire):
     milestones: list[MilestoneShown] = Field(description="Figures on the way")
     warns_for: list[str] = Field(description="Goals whose early warning this is")
     other_causes: list[OtherCauseShown] = Field(description="What else moves the metric")
+    horizon: Literal["short", "medium", "long"] | None = Field(
+        description="How far it looks ahead; null for goals from before this was kept"
+    )
+    aim: str | None = Field(description="Which aim of introducing a system it serves")
+    rank: int | None = Field(description="Place among goals of the same priority")
+    area: str | None = Field(description="Digital area or organisational unit")
+    weight: Figure | None = Field(description="Share of its parent, or of its objective")
+    parent: str | None = Field(description="The business goal that it serves")
+    measure_of: str | None = Field(description="V2MOM that it is a measure of")
+    objective: str | None = Field(description="Objective (OKR) that it is a key result of")
+    tags: list[str] = Field(description="Words to find it by")
     first_commitment: CommitmentShown | None = Field(description="What was promised first")
     commitment: CommitmentShown | None = Field(description="What is promised now")
     override: OverrideShown | None = Field(description="Why it was committed although it failed")

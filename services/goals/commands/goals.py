@@ -20,6 +20,7 @@ from services.goals.domain.initiative import (
     InitiativeStarted,
     judge,
 )
+from services.goals.queries.alignment import demand_aligned
 from services.goals.queries.states import goal, goal_list, goals_on_metric, initiative
 from shared.events import NewEvent, Payload
 from shared.follow import FollowedEvent
@@ -59,6 +60,7 @@ def judge_initiative(transaction: Transaction, state: Initiative, reason: str) -
 def draft_goal(transaction: Transaction, body: GoalBody) -> Goal:
     """State a goal of an initiative."""
     initiative(transaction, body.initiative_id)
+    demand_aligned(transaction, body, None)
     identity = new_id()
     transaction.record(f"goal/{identity}", 0, [GoalDrafted(goal_id=identity, body=body)])
     return goal(transaction, identity)
@@ -66,6 +68,7 @@ def draft_goal(transaction: Transaction, body: GoalBody) -> Goal:
 
 def redraft_goal(transaction: Transaction, state: Goal, body: GoalBody) -> Goal:
     """State a draft anew."""
+    demand_aligned(transaction, body, state.goal_id)
     return _record(transaction, state, domain.redraft(state, body))
 
 

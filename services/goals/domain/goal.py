@@ -11,6 +11,8 @@ from pydantic import BaseModel, ConfigDict, PlainSerializer
 from shared.errors import CONFLICT, INVALID, Fault
 from shared.events import Payload, event
 
+Horizon = Literal["short", "medium", "long"]
+Aim = Literal["control", "quick_use", "automation"]
 State = Literal["draft", "committed", "closed", "abandoned"]
 Verdict = Literal["achieved", "improved", "unchanged", "worsened"]
 Exact = Annotated[
@@ -86,6 +88,15 @@ class GoalBody(_Value):
     warns_for: list[str] = []
     other_causes: list[OtherCause] = []
     due: date
+    horizon: Horizon | None = None
+    aim: Aim | None = None
+    rank: int | None = None
+    area: str | None = None
+    weight: Exact | None = None
+    parent: str | None = None
+    measure_of: str | None = None
+    objective: str | None = None
+    tags: list[str] = []
 
 
 class FrozenBaseline(_Value):
