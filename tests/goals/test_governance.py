@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
+from services.goals.clients import MetricsClient
 from services.goals.domain import body as domain
 from services.goals.domain.body import Body, BodyFormed, Level, Member, next_meeting
-from shared.errors import Refusal
+from shared.errors import UNAVAILABLE, Refusal
 from tests.goals.test_scorecard import quarter, state_goals
 from tests.support.house import House, Key
 
@@ -203,6 +204,7 @@ def test_decisions_of_a_review_take_effect_at_once(key: Key, people: dict[str, K
     key.refused(409, "POST", "goals", action, json={"note": "Twice"})
     page = key.send("GET", "goals", f"{path}/minutes")
     assert page.headers["content-type"].startswith("text/html")
+    assert "0.1 (2026-Q3)" in " ".join(page.text.split())
     for words in ("The operating group: CRM", "eve wins more", "Train &lt;the&gt; south",
                   "All came", "The vendor&#39;s board was called"):  # fmt: skip
         assert words in page.text
@@ -233,3 +235,19 @@ def test_one_body_per_level_and_a_cadence_that_can_be_read(key: Key) -> None:
     assert gone["members"][-1]["until"] == TODAY.isoformat()
     names = [b["name"] for b in key.get("goals", "/v1/bodies", initiative_id=initiative)["items"]]
     assert names == ["The steering group", "The operating group"]
+
+
+def test_what_nobody_saw_is_not_frozen(
+    key: Key, people: dict[str, Key], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    initiative, _ = state_goals(key, 1)
+    _, operating = govern(key, initiative)
+
+    def down(self: MetricsClient, *args: Any, **more: Any) -> Any:
+        raise UNAVAILABLE.refusal("The metrics service does not answer.")
+
+    monkeypatch.setattr(MetricsClient, "replay", down)
+    held = {"body_id": operating, "on": TODAY.isoformat(), "attendance": ["Bob"]}
+    answer = people["Bob"].send("POST", "goals", "/v1/reviews", json=held)
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
+    assert key.get("goals", "/v1/reviews")["items"] == []

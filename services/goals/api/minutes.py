@@ -47,10 +47,12 @@ footer { color: #555; font-size: .85rem; margin-top: 2rem; overflow-wrap: anywhe
 <td>{{ one.goal.business_owner or "nobody" }}</td>
 <td>{{ one.progress.status | replace("_", " ") }}</td>
 <td class="figure">{% if one.progress.current and one.progress.current.value is not none %}
-{{ one.progress.current.value }} ({{ one.progress.current.period }}){% else %}-{% endif %}</td>
+{{ short(one.progress.current.value) }} ({{ one.progress.current.period }})
+{% else %}-{% endif %}</td>
 <td class="figure">{% if one.progress.target %}
-{{ one.progress.target.value if one.progress.target.value is not none
-   else one.progress.target.band | join(" to ") }} ({{ one.progress.target.period }})
+{{ short(one.progress.target.value) if one.progress.target.value is not none
+   else one.progress.target.band | map("string") | join(" to ") }}
+({{ one.progress.target.period }})
 {% else %}-{% endif %}</td>
 <td>{{ one.progress.because | map(attribute="text") | join(" ") }}</td></tr>
 {% else %}<tr><td colspan="6">There are no goals yet.</td></tr>{% endfor %}
@@ -78,6 +80,11 @@ metrics {{ review.metrics_basis or "not asked" }}.</footer>
 )
 
 
+def _short(value: float) -> str:
+    """A figure as people read it: four digits after the point at most."""
+    return f"{value:,.4f}".rstrip("0").rstrip(".")
+
+
 def minutes_page(review: Review, body: Body, initiative: Initiative) -> str:
     """The page; what people wrote is escaped."""
     goals: list[dict[str, Any]] = [
@@ -85,6 +92,6 @@ def minutes_page(review: Review, body: Body, initiative: Initiative) -> str:
     ]
     titles = {one["goal"]["id"]: one["goal"]["title"] for one in goals}
     page: str = _PAGE.render(
-        review=review, body=body, initiative=initiative, goals=goals, titles=titles
+        review=review, body=body, initiative=initiative, goals=goals, titles=titles, short=_short
     )
     return page

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import Depends, Query, Response
@@ -29,7 +30,7 @@ from services.goals.queries import records
 from services.goals.queries import states as queries
 from services.goals.queries.assessment import Question
 from services.goals.queries.records import MAX_RECORDS
-from shared.errors import CONFLICT, invalid
+from shared.errors import CONFLICT, UNAVAILABLE, invalid
 from shared.ids import new_id
 from shared.ledger import Transaction, View
 from shared.web.pages import Page, Pages
@@ -41,12 +42,28 @@ router = make_router("governance")
 _RIGHTS: dict[str, Decision] = {"amend": "amend", "stop": "abandon", "correct": "correct"}
 
 
-def _frozen(caller: Caller, state: State | None, initiative_id: str) -> Scorecard:
-    """The scorecard as known now; or, for a review, once more as it was known then."""
+def _frozen(caller: Caller, initiative_id: str) -> Scorecard:
+    """The scorecard as known now, read from the basis that it names, so that it comes out again.
+
+    Refuses with 503 while metrics does not answer: what nobody saw is not frozen.
+    """
+    now = caller.runtime.clock.now()
+    first = _once_more(caller, initiative_id, now, None)
+    if first.basis.metrics is None:
+        if first.statuses:
+            raise UNAVAILABLE.refusal(
+                "The metrics service does not answer, so that there is nothing to freeze.",
+                headers={"Retry-After": "5"},
+            )
+        return first
+    return _once_more(caller, initiative_id, now, first.basis.metrics)
+
+
+def _once_more(
+    caller: Caller, initiative_id: str, known_at: datetime, metrics_basis: str | None
+) -> Scorecard:
     asked = question(caller)
-    known_at = caller.runtime.clock.now() if state is None else state.known_at
-    basis = None if state is None else state.metrics_basis
-    known = Question(asked.metrics, asked.credential, known_at, basis)
+    known = Question(asked.metrics, asked.credential, None, metrics_basis)
     with caller.runtime.ledger.view(caller.tenant_id, known_at=known_at) as view:
         return scorecard(known, view, initiative_id)
 
@@ -62,7 +79,7 @@ def hold_review(
         raise invalid("/on", "A review is a meeting that was held; this day is still to come.")
     with caller.runtime.ledger.view(caller.tenant_id) as view:
         met = records.body(view, body.body_id)
-    card = _frozen(caller, None, met.initiative_id)
+    card = _frozen(caller, met.initiative_id)
 
     def work(transaction: Transaction) -> Answer:
         stated = {
@@ -123,8 +140,8 @@ def verify_review(
     """Compute a review's scorecard once more, from the same knowledge, and compare."""
     with caller.runtime.ledger.view(caller.tenant_id) as view:
         state = records.review(view, review_id)
-    again = _frozen(caller, state, state.initiative_id).model_dump(mode="json")
-    found = list(_differences(state.scorecard, again, ""))
+    again = _once_more(caller, state.initiative_id, state.known_at, state.metrics_basis)
+    found = _differences(state.scorecard, again.model_dump(mode="json"), "")
     return ReviewVerified(identical=not found, differences=found[:100])
 
 
