@@ -43,6 +43,12 @@ def bench_webhooks(kind: str, house: House, key: Key) -> None:
     ours = found["p99"]
     row(name, f"{ours * 1e3:.0f}", f"{REACH_SECONDS * 1e3:.0f}", ours / REACH_SECONDS, "at most 1")
     assert found["refused"] == 0, f"{found['refused']} deliveries were refused"
+    lasted, begun = SECONDS, time.perf_counter()
+    while key.get("metrics", "/v1/deliveries", state="received")["items"]:
+        time.sleep(0.2)
+    behind = time.perf_counter() - begun
+    name = f"{kind}: seconds until all {RATE * SECONDS:,} were translated | they were sent in"
+    row(name, f"{lasted + behind:.0f}", f"{lasted}", (lasted + behind) / lasted, "printed only")
 
 
 def _body(number: int, run: str) -> bytes:

@@ -194,8 +194,8 @@ class Outside:
 
     def _asked(self, method: str, path: str, **content: Any) -> Any:
         url = self._url.join(path)
-        if url.host != self._url.host:
-            raise UNAVAILABLE.refusal(f"{self._url.host} leads on to another host, {url.host}.")
+        if (url.scheme, url.host, url.port) != (self._url.scheme, self._url.host, self._url.port):
+            raise UNAVAILABLE.refusal(f"{self._url.host} leads on to another place, {url.host}.")
         self._demand_public()
         try:
             for attempt in stamina.retry_context(

@@ -359,5 +359,12 @@ def test_reconciling_is_also_a_command_and_happens_by_itself(
             app, ["reconcile", "--tenant", key.tenant, "--source", "crm", "--since", "2024-01-01"]
         )
         assert key.wait_for(f"/v1/jobs/{said.stdout.strip()}")["result"]["records"] == 3
+        vendor.status = 403
+        refused = key.job("/v1/sources/crm/reconcile", {"since": "2024-01-01T00:00:00Z"})
+        assert refused["state"] == "failed"
+        tried = len(key.get("metrics", "/v1/jobs")["items"])
+        # One that has failed is tried again in its turn, not at once.
+        reconcile_due(ledger, key.tenant_id, reads_back, timedelta(hours=1))
+        assert len(key.get("metrics", "/v1/jobs")["items"]) == tried
         unknown = ["reconcile", "--tenant", "nobody", "--source", "crm", "--since", "2024-01-01"]
         assert CliRunner().invoke(app, unknown).exit_code == 2

@@ -44,12 +44,16 @@ def test_deliveries_that_come_together_share_a_transaction(
     assert len(key.get("metrics", "/v1/deliveries", limit=500)["items"]) == 30
 
 
-def test_one_that_can_not_be_stored_is_told_so(key: Key) -> None:
+def test_one_that_can_not_be_stored_is_told_so_and_takes_no_other_with_it(key: Key) -> None:
     box = Inbox(key.house.metrics_database)
-    broken = box.store({**delivery(key), "state": None})
+    with key.house.metrics_database.write(key.tenant_id):
+        stored = [box.store(delivery(key)) for _ in range(3)]
+        broken = box.store({**delivery(key), "state": None})
+        stored += [box.store(delivery(key)) for _ in range(3)]
     with pytest.raises(Exception, match=r"(?i)null"):
         broken.result(timeout=10)
-    box.store(delivery(key)).result(timeout=10)
+    for one in stored:
+        one.result(timeout=10)
     box.close()
 
 

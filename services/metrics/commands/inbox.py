@@ -127,8 +127,12 @@ class Inbox:
             with self._database.write(tenant_id) as connection:
                 connection.execute(insert(deliveries), [delivery for delivery, _ in members])
         except BaseException as error:
-            for _, done in members:
-                done.set_exception(error)
+            if len(members) == 1:
+                members[0][1].set_exception(error)
+                return
+            # One that can't be stored must not take the others with it.
+            for member in members:
+                self._commit(tenant_id, [member])
             return
         for _, done in members:
             done.set_result(None)

@@ -22,6 +22,8 @@ from shared.telemetry import log
 # A step that fails by a mistake of ours is tried so often.
 MAX_FAILURES = 5
 RETRY_SECONDS = 60
+# So many of the last jobs of a source are looked at.
+LOOKED_BACK = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,26 +102,33 @@ def job_list(connection: Connection, tenant_id: UUID, before: str, limit: int) -
     return [_job(row) for row in rows]
 
 
-def last_done(
-    connection: Connection, tenant_id: UUID, kind: str, source: str
-) -> tuple[Job | None, bool]:
-    """The last job of a kind that was done for a source; and whether one is under way."""
+@dataclass(frozen=True, slots=True)
+class Before:
+    """What became of a kind of job for a source until now."""
+
+    done: Job | None
+    tried_at: datetime | None
+    under_way: bool
+
+
+def before(connection: Connection, tenant_id: UUID, kind: str, source: str) -> Before:
+    """The last job of a kind that was done for a source, and when one was last tried."""
     rows = connection.execute(
         select(jobs)
-        .where(jobs.c.tenant_id == tenant_id, jobs.c.kind == kind)
+        .where(
+            jobs.c.tenant_id == tenant_id,
+            jobs.c.kind == kind,
+            jobs.c.asked.contains(f'"source":{canonical_json(source)}', autoescape=True),
+        )
         .order_by(jobs.c.job_id.desc())
+        .limit(LOOKED_BACK)
     )
-    done = None
-    for row in rows:
-        found = _job(row)
-        if found.asked.get("source") != source:
-            continue
-        if found.state in ("queued", "running"):
-            return None, True
-        if found.state == "done":
-            done = found
-            break
-    return done, False
+    found = [_job(row) for row in rows]
+    return Before(
+        next((job for job in found if job.state == "done"), None),
+        found[0].changed_at if found else None,
+        any(job.state in ("queued", "running") for job in found),
+    )
 
 
 def _job(row: Any) -> Job:

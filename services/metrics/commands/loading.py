@@ -11,7 +11,7 @@ from uuid import UUID
 from sqlalchemy import func, select
 
 from services.metrics.commands.history import change_backfill, demand_open, open_backfill
-from services.metrics.commands.jobs import Job, Progress, Step, last_done, start
+from services.metrics.commands.jobs import Job, Progress, Step, before, start
 from services.metrics.commands.reading_back import ReadsBack
 from services.metrics.commands.settling import append_translation, settle_again
 from services.metrics.connectors.kinds import CONNECTORS
@@ -75,11 +75,11 @@ def _due(view: View, every: timedelta) -> Iterator[tuple[str, datetime]]:
         if described.kind not in CONNECTORS or described.state != "active":
             continue
         key = described.key
-        done, under_way = last_done(view.connection, view.tenant_id, "reconcile", key)
-        if done is not None and view.known_at - done.made_at >= every:
-            yield key, done.made_at - OVERLAP
-        elif done is None and not under_way:
-            yield key, view.stream(f"source/{key}")[0].recorded_at
+        told = before(view.connection, view.tenant_id, "reconcile", key)
+        if told.under_way or (told.tried_at and view.known_at - told.tried_at < every):
+            continue
+        first = view.stream(f"source/{key}")[0].recorded_at
+        yield key, told.done.made_at - OVERLAP if told.done else first
 
 
 class Loading:
