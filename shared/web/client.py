@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 import socket
+import time
 from typing import Any, TypeVar
 
 import httpx
@@ -17,6 +18,8 @@ from shared.telemetry import current_trace
 
 CONNECT_SECONDS = 2.0
 READ_SECONDS = 20.0
+# The longest that somebody else's whole answer may take.
+ANSWER_SECONDS = 60.0
 ATTEMPTS = 3
 RETRY_WITHIN_SECONDS = 6.0
 MAX_ANSWER_BYTES = 50_000_000
@@ -222,11 +225,11 @@ class Outside:
         try:
             with self._client.stream(method, url, **content) as response:
                 self._demand_answer(response)
-                body = b""
+                body, until = b"", time.monotonic() + ANSWER_SECONDS
                 for part in response.iter_bytes():
                     body += part
-                    if len(body) > MAX_ANSWER_BYTES:
-                        raise _NotReached("an answer that is too large")
+                    if len(body) > MAX_ANSWER_BYTES or time.monotonic() > until:
+                        raise _NotReached("an answer that is too large, or too slow")
         except (httpx.TransportError, httpx.DecodingError) as error:
             raise _NotReached(type(error).__name__) from error
         try:
@@ -264,9 +267,17 @@ def _waiting_time(response: httpx.Response) -> str:
     return str(min(max(seconds, 1), MAX_RETRY_AFTER_SECONDS))
 
 
+def is_address(text: str) -> bool:
+    """Whether a text is an address that can be asked."""
+    try:
+        return bool(httpx.URL(text).host.encode("idna"))
+    except (httpx.InvalidURL, UnicodeError):
+        return False
+
+
 def _is_public(host: str) -> bool:
     try:
         found = socket.getaddrinfo(host, None)
-    except OSError:
+    except (OSError, UnicodeError):
         return False
     return bool(found) and all(ipaddress.ip_address(entry[4][0]).is_global for entry in found)

@@ -104,6 +104,7 @@ def govern(key: Key, initiative: str) -> tuple[str, str]:
         made = key.post("goals", "/v1/bodies", {
             "initiative_id": initiative, "level": level, "name": f"The {level} group",
             "first_meeting": LONG_AGO.isoformat(), "members": [member(person)],
+            "acting_reason": "The initiative is set up",
         })  # fmt: skip
         assert made["overdue"]
         ids.append(made["id"])
@@ -184,7 +185,11 @@ def test_decisions_of_a_review_take_effect_at_once(key: Key, people: dict[str, K
     assert goal["commitment"]["target_value"] == 0.5
     reason = key.get("goals", f"/v1/goals/{should}/history")["items"][-1]["reason"]
     assert reason == f"Review of {TODAY} (The operating group): Two posts stay open"
-    assert decide("Ann", kind="stop", goal_id=second).status_code == 200
+    assert decide("Ann", kind="stop", goal_id=second).status_code == 403
+    above = {"body_id": steering, "on": TODAY.isoformat(), "attendance": ["Ann"]}
+    top = people["Ann"].post("goals", "/v1/reviews", above)["id"]
+    stop = {"kind": "stop", "goal_id": second, "text": "It ends.", "reason": "Nobody needs it"}
+    people["Ann"].post("goals", f"/v1/reviews/{top}/decisions", stop)
     assert key.get("goals", f"/v1/goals/{second}")["goal"]["state"] == "abandoned"
     assert decide("Eve", kind="correct", goal_id=should).status_code == 403
     assert decide("Bob", kind="continue").status_code == 200
@@ -194,9 +199,10 @@ def test_decisions_of_a_review_take_effect_at_once(key: Key, people: dict[str, K
     escalated = decide("Bob", kind="escalate", answer_by="2030-01-01").json()["decisions"][-1]
     assert (escalated["escalated_to"], escalated["answer"]) == (steering, None)
     answer = f"{path}/decisions/{escalated['id']}/answer"
+    people["Bob"].refused(403, "POST", "goals", answer, json={"answer": "We answer ourselves"})
     told = people["Ann"].post("goals", answer, {"answer": "The vendor's board was called"})
     assert told["decisions"][-1]["answer"] == "The vendor's board was called"
-    key.refused(409, "POST", "goals", answer, json={"answer": "Again"})
+    people["Ann"].refused(409, "POST", "goals", answer, json={"answer": "Again"})
     training = {"text": "Train <the> south", "owner": "Eve", "due": "2030-01-01"}
     agreed = key.post("goals", f"{path}/actions", training)
     action = f"{path}/actions/{agreed['actions'][0]['id']}/done"
@@ -225,11 +231,17 @@ def test_one_body_per_level_and_a_cadence_that_can_be_read(key: Key) -> None:
     body = {"initiative_id": initiative, "level": "steering", "name": "Another",
             "first_meeting": "2025-01-15"}  # fmt: skip
     key.refused(409, "POST", "goals", "/v1/bodies", json=body)
+    third = {**body, "level": "execution"}
+    assert "acting_reason" in key.refused(403, "POST", "goals", "/v1/bodies", json=third)["detail"]
     rubbish = {**body, "level": "execution", "cadence": "FREQ=SOMETIMES"}
     key.refused(422, "POST", "goals", "/v1/bodies", json=rubbish)
     key.refused(404, "POST", "goals", "/v1/bodies", json={**body, "initiative_id": "0" * 36})
-    joined = key.post("goals", f"/v1/bodies/{steering}/members", member("Eve", "user"))
-    left = {"person": "Eve", "until": TODAY.isoformat(), "reason": "Another post"}
+    key.refused(403, "POST", "goals", f"/v1/bodies/{steering}/members", json=member("Eve"))
+    acting = {"acting_reason": "Ann is ill"}
+    joined = key.post(
+        "goals", f"/v1/bodies/{steering}/members", {**member("Eve", "user"), **acting}
+    )
+    left = {"person": "Eve", "until": TODAY.isoformat(), "reason": "Another post", **acting}
     gone = key.post("goals", f"/v1/bodies/{steering}/leave", left)
     assert (joined["revision"], gone["revision"]) == (2, 3)
     assert gone["members"][-1]["until"] == TODAY.isoformat()

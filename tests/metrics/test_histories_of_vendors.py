@@ -368,3 +368,17 @@ def test_reconciling_is_also_a_command_and_happens_by_itself(
         assert len(key.get("metrics", "/v1/jobs")["items"]) == tried
         unknown = ["reconcile", "--tenant", "nobody", "--source", "crm", "--since", "2024-01-01"]
         assert CliRunner().invoke(app, unknown).exit_code == 2
+
+
+def test_a_key_is_not_sent_to_another_address_than_it_was_given_for(key: Key) -> None:
+    with serving(vendors.hubspot(HUBSPOT)) as vendor, serving(vendors.hubspot([])) as other:
+        connect(key, "hubspot", vendor, "pat-eu1-key")
+        moved = {"rest_url": other.url, "reason": "Moved"}
+        assert key.send("PATCH", "metrics", "/v1/sources/crm", json=moved).status_code == 200
+        job = key.job("/v1/sources/crm/reconcile", {"since": "2025-01-01T00:00:00Z"})
+        assert (job["state"], vendor.asked) == ("failed", [])
+        assert all("pat-eu1-key" not in str(asked.headers) for asked in other.asked)
+    for bad in ("https://host:abc/", f"https://{'x' * 70}.example.com/"):
+        problem = key.refused(422, "PATCH", "metrics", "/v1/sources/crm",
+                              json={"rest_url": bad, "reason": "A slip"})  # fmt: skip
+        assert problem["errors"][0]["pointer"] == "/rest_url"

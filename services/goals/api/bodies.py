@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from fastapi import Depends, Query, Response
 from pydantic import Field
 
+from services.goals.api.drafts import ActingReason
 from services.goals.commands import governance
 from services.goals.domain.body import CADENCE, next_meeting
 from services.goals.domain.body import Body as State
@@ -37,8 +38,8 @@ class Member(Wire):
     until: date | None = Field(None, description="Day from which the person is no member")
 
 
-class NewBody(Wire):
-    """A body to be formed."""
+class BodyFields(Wire):
+    """What is stated of a body."""
 
     initiative_id: Id = Field(description="The initiative that it governs")
     level: Level = Field(
@@ -57,15 +58,29 @@ class NewBody(Wire):
     )
 
 
+class NewBody(BodyFields):
+    """A body to be formed."""
+
+    acting_reason: ActingReason = None
+
+
+class Joining(Member):
+    """Who joins a body."""
+
+    acting_reason: ActingReason = None
+
+
 class Leaving(Wire):
     """Who leaves a body, and why."""
+
+    acting_reason: ActingReason = None
 
     person: Name = Field(description="Who leaves")
     until: date = Field(description="Day from which the person is no member")
     reason: Reason = Field(description="Why")
 
 
-class Body(NewBody):
+class Body(BodyFields):
     """A body."""
 
     id: Id = Field(description="Id")
@@ -99,7 +114,9 @@ def form_body(body: NewBody, caller: Annotated[Caller, Depends(writes("goals:wri
     """Form a governance body; from then on its rights gate what is decided about goals."""
 
     def work(transaction: Transaction) -> Answer:
-        state = governance.form_body(transaction, body.model_dump())
+        stated = body.model_dump(exclude={"acting_reason"})
+        principal = caller.principal
+        state = governance.form_body(transaction, stated, principal, body.acting_reason)
         return Answer(_shown(transaction, state), 201, 1, f"/v1/bodies/{state.record_id}")
 
     return caller.command(work)
@@ -135,14 +152,15 @@ def get_body(
 
 @router.post("/bodies/{body_id}/members", response_model=Body)
 def join_body(
-    body_id: str, body: Member, caller: Annotated[Caller, Depends(writes("goals:write"))]
+    body_id: str, body: Joining, caller: Annotated[Caller, Depends(writes("goals:write"))]
 ) -> Response:
     """Let somebody join a body."""
 
     def work(transaction: Transaction) -> Answer:
         state = records.body(transaction, body_id)
         caller.demand_revision(state.revision)
-        member = MemberState(**body.model_dump())
+        governance.demand_seat(transaction, caller.principal, state, body.acting_reason)
+        member = MemberState(**body.model_dump(exclude={"acting_reason"}))
         changed = governance.join_body(transaction, state, member)
         return Answer(_shown(transaction, changed), 200, changed.revision)
 
@@ -158,6 +176,7 @@ def leave_body(
     def work(transaction: Transaction) -> Answer:
         state = records.body(transaction, body_id)
         caller.demand_revision(state.revision)
+        governance.demand_seat(transaction, caller.principal, state, body.acting_reason)
         changed = governance.leave_body(transaction, state, body.person, body.until, body.reason)
         return Answer(_shown(transaction, changed), 200, changed.revision)
 

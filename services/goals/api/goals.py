@@ -169,6 +169,9 @@ def redraft_goal(
     def work(transaction: Transaction) -> Answer:
         state = queries.goal(transaction, goal_id)
         caller.demand_revision(state.revision)
+        if state.body.priority == "must" != stated.priority:
+            # Who may not commit a must-goal must not make it another one first.
+            authority_for(transaction, caller, state, "commit", None)
         changed = commands.redraft_goal(transaction, state, stated)
         return Answer(shown(changed), 200, changed.revision)
 

@@ -72,6 +72,7 @@ class AnswerBody(Wire):
     """What the body above answers."""
 
     answer: Annotated[Prose, Field(min_length=1)] = Field(description="What it says")
+    acting_reason: ActingReason = None
 
 
 class DecisionShown(Wire):

@@ -50,11 +50,6 @@ def _frozen(caller: Caller, initiative_id: str) -> Scorecard:
     now = caller.runtime.clock.now()
     first = _once_more(caller, initiative_id, now, None)
     if first.basis.metrics is None:
-        if first.statuses:
-            raise UNAVAILABLE.refusal(
-                "The metrics service does not answer, so that there is nothing to freeze.",
-                headers={"Retry-After": "5"},
-            )
         return first
     return _once_more(caller, initiative_id, now, first.basis.metrics)
 
@@ -65,7 +60,14 @@ def _once_more(
     asked = question(caller)
     known = Question(asked.metrics, asked.credential, None, metrics_basis)
     with caller.runtime.ledger.view(caller.tenant_id, known_at=known_at) as view:
-        return scorecard(known, view, initiative_id)
+        card = scorecard(known, view, initiative_id)
+    promised = any(one.goal.commitment for group in card.groups for one in group.goals)
+    if promised and card.basis.metrics is None:
+        raise UNAVAILABLE.refusal(
+            "The metrics service does not answer, so that there is nothing to freeze or compare.",
+            headers={"Retry-After": "5"},
+        )
+    return card
 
 
 @router.post("/reviews", status_code=201, response_model=Review)
@@ -208,7 +210,7 @@ def _right(transaction: Transaction, caller: Caller, state: State, body: NewDeci
         priority = goal.body.priority
     return governance.authority(
         transaction, caller.principal, state.initiative_id, needed, priority, body.acting_reason,
-        transaction.known_at.date(),
+        transaction.known_at.date(), within=records.body(transaction, state.body_id),
     )  # fmt: skip
 
 
@@ -233,6 +235,10 @@ def answer_escalation(
 
     def work(transaction: Transaction) -> Answer:
         state = records.review(transaction, review_id)
+        asked = next((d for d in state.decisions if d.decision_id == decision_id), None)
+        if asked is not None and asked.escalated_to is not None:
+            above = records.body(transaction, asked.escalated_to)
+            governance.demand_seat(transaction, caller.principal, above, body.acting_reason)
         changed = governance.answer_escalation(transaction, state, decision_id, body.answer)
         return Answer(shown(changed), 200, changed.revision)
 

@@ -7,7 +7,14 @@ from typing import Any
 
 from services.goals.domain import body as bodies_domain
 from services.goals.domain import review as reviews_domain
-from services.goals.domain.body import Body, BodyFormed, Decision, Member, demand_right
+from services.goals.domain.body import (
+    LEVELS,
+    Body,
+    BodyFormed,
+    Decision,
+    Member,
+    demand_right,
+)
 from services.goals.domain.review import (
     Action,
     ActionAgreed,
@@ -19,19 +26,26 @@ from services.goals.domain.review import (
 from services.goals.queries import records
 from services.goals.queries.records import MAX_RECORDS
 from services.goals.queries.states import initiative
-from shared.errors import CONFLICT
+from shared.errors import CONFLICT, FORBIDDEN
 from shared.events import Payload
 from shared.ids import new_id
 from shared.ledger import Transaction, View
 from shared.web.runtime import Principal
 
 
-def form_body(transaction: Transaction, stated: dict[str, Any]) -> Body:
-    """Form a body of an initiative; one per level."""
+def form_body(
+    transaction: Transaction, stated: dict[str, Any], principal: Principal,
+    acting_reason: str | None,
+) -> Body:  # fmt: skip
+    """Form a body of an initiative; one per level, and after the first by who sits highest."""
     initiative(transaction, stated["initiative_id"])
-    for other in records.bodies(transaction, stated["initiative_id"], "", MAX_RECORDS):
+    others = records.bodies(transaction, stated["initiative_id"], "", MAX_RECORDS)
+    for other in others:
         if other.level == stated["level"]:
             raise CONFLICT.refusal(f"{other.name!r} is the {other.level} body already.")
+    if others:
+        highest = min(others, key=lambda body: LEVELS.index(body.level))
+        demand_seat(transaction, principal, highest, acting_reason)
     formed = BodyFormed(body_id=new_id(), **stated)
     transaction.record(f"body/{formed.body_id}", 0, [formed])
     return records.body(transaction, formed.body_id)
@@ -56,7 +70,7 @@ def _body(transaction: Transaction, state: Body, fact: Payload) -> Body:
 
 def authority(
     view: View, principal: Principal, initiative_id: str, decision: Decision, priority: str,
-    acting_reason: str | None, day: date,
+    acting_reason: str | None, day: date, within: Body | None = None,
 ) -> str | None:  # fmt: skip
     """In whose name a caller decides; refuses with 403 who may not.
 
@@ -65,7 +79,25 @@ def authority(
     if acting_reason is not None and "admin" in principal.scopes:
         return f"admin {principal.actor}: {acting_reason}"
     bodies = records.bodies(view, initiative_id, "", MAX_RECORDS)
-    return demand_right(bodies, principal.person, decision, priority, day)
+    return demand_right(bodies, principal.person, decision, priority, day, within)
+
+
+def demand_seat(view: View, principal: Principal, body: Body, acting_reason: str | None) -> None:
+    """Refuse who has no seat in a body or above it, where anybody has; an admin says why."""
+    if acting_reason is not None and "admin" in principal.scopes:
+        return
+    place, day = LEVELS.index(body.level), view.known_at.date()
+    seats = [
+        member.person
+        for other in records.bodies(view, body.initiative_id, "", MAX_RECORDS)
+        if LEVELS.index(other.level) <= place
+        for member in other.members_on(day)
+    ]
+    if seats and principal.person not in seats:
+        raise FORBIDDEN.refusal(
+            f"Only members of {body.name!r}, or of a body above it, do this; an admin may act with "
+            "`acting_reason`."
+        )
 
 
 def hold_review(transaction: Transaction, stated: dict[str, Any]) -> Review:

@@ -154,12 +154,14 @@ def needed_level(decision: Decision, priority: str) -> Level:
 
 
 def demand_right(
-    bodies: Sequence[Body], person: str | None, decision: Decision, priority: str, day: date
-) -> str | None:
+    bodies: Sequence[Body], person: str | None, decision: Decision, priority: str, day: date,
+    within: Body | None = None,
+) -> str | None:  # fmt: skip
     """In whose name somebody decides; None where the initiative has no bodies and anyone may.
 
     A body may decide what a body below it may. Where the level that is asked for has no body, the
-    highest there is decides. Refuses with 403 who is no member of such a body on that day.
+    highest there is decides. Refuses with 403 who is no member of such a body on that day; what is
+    decided `within` a body's meeting must be that body's to decide.
     """
     if not bodies:
         return None
@@ -169,6 +171,8 @@ def demand_right(
         highest = min(LEVELS.index(body.level) for body in bodies)
         able = [body for body in bodies if LEVELS.index(body.level) == highest]
     for body in able:
+        if within is not None and body.record_id != within.record_id:
+            continue
         for member in body.members_on(day):
             if member.person == person:
                 return f"{body.name}: {person} ({member.role})"

@@ -49,7 +49,7 @@ def _demand_room(view: View, body: GoalBody, own_id: str | None) -> None:
             continue
         others = [
             other.body.weight
-            for other in _beside(view, body, own_id)
+            for other in _beside(view, body, name, own_id)
             if getattr(other.body, name) == shared and other.body.weight is not None
         ]
         total = sum(others, body.weight or Decimal(0))
@@ -58,8 +58,10 @@ def _demand_room(view: View, body: GoalBody, own_id: str | None) -> None:
             raise invalid("/weight", detail, "weights")
 
 
-def _beside(view: View, body: GoalBody, own_id: str | None) -> list[Goal]:
-    goals = goal_list(view, body.initiative_id, "", MAX_GOALS)
+def _beside(view: View, body: GoalBody, name: str, own_id: str | None) -> list[Goal]:
+    # A parent may have goals of several initiatives; an objective's name means one in its own.
+    initiative_id = body.initiative_id if name == "objective" else None
+    goals = goal_list(view, initiative_id, "", MAX_GOALS)
     return [g for g in goals if g.goal_id != own_id and g.state in ("draft", "committed")]
 
 

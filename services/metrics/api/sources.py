@@ -24,6 +24,7 @@ from services.metrics.sources.vendors import VENDORS
 from shared.closed import faults_of
 from shared.errors import CONFLICT, INVALID, Fault, invalid
 from shared.ledger import Transaction
+from shared.web.client import is_address
 from shared.web.pages import Page, Pages
 from shared.web.routes import router as make_router
 from shared.web.runtime import Answer, Caller, Reader, reads, writes
@@ -165,8 +166,14 @@ def _seal_rest(
         value = getattr(body, name)
         if value is not None and kind not in CONNECTORS:
             raise invalid(f"/{name}", f"Sources of kind {kind!r} can't be read back.", "kind")
-        if value is not None:
-            _vault(caller).store_one(connection, tenant_id, key, slot, value)
+        if value is None:
+            continue
+        if slot == REST_ADDRESS:
+            if not is_address(value):
+                raise invalid("/rest_url", f"{value[:100]!r} is no address.", "address")
+            # The key was given for the address before; another place must not get it.
+            _vault(caller).forget_one(connection, tenant_id, key, REST_KEY)
+        _vault(caller).store_one(connection, tenant_id, key, slot, value)
 
 
 def _changed(caller: Caller, work: Callable[[Transaction], Answer]) -> Response:

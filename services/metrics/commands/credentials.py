@@ -210,6 +210,10 @@ class Vault:
         """Replace the address, or the key, that a source is read back with."""
         self._replace(connection, tenant_id, source, (slot,), {slot: value})
 
+    def forget_one(self, connection: Connection, tenant_id: UUID, source: str, slot: int) -> None:
+        """Forget the address, or the key, that a source is read back with."""
+        self._replace(connection, tenant_id, source, (slot,), {})
+
     def _replace(
         self, connection: Connection, tenant_id: UUID, source: str, slots: Iterable[int],
         values: Mapping[int, str],

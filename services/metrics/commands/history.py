@@ -55,7 +55,7 @@ def change_backfill(transaction: Transaction, change: Change) -> Backfill:
         )
     stream = f"backfill/{change.backfill_id}"
     transaction.record(stream, len(transaction.stream(stream)), [change])
-    bring_up(transaction, change.backfill_id)
+    bring_up(transaction, change.backfill_id, counts=isinstance(change, BackfillClosed))
     return backfill(transaction, change.backfill_id)
 
 

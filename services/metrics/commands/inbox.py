@@ -18,7 +18,7 @@ from services.metrics.domain.facts import SourceDescribed
 from services.metrics.queries.definitions import source as find_source
 from services.metrics.tables import deliveries
 from shared.database import Database
-from shared.errors import NOT_FOUND, TOO_MANY_REQUESTS
+from shared.errors import NOT_FOUND, TOO_MANY_REQUESTS, Refusal
 from shared.ledger import Ledger
 
 # An address that was looked up is good for so long; another process's change is seen then.
@@ -116,7 +116,8 @@ class Inbox:
                     return
             by_tenant: dict[UUID, list[tuple[dict[str, Any], Future[None]]]] = defaultdict(list)
             for delivery, done in group:
-                by_tenant[delivery["tenant_id"]].append((delivery, done))
+                if done.running() or done.set_running_or_notify_cancel():
+                    by_tenant[delivery["tenant_id"]].append((delivery, done))
             for tenant_id, members in by_tenant.items():
                 self._commit(tenant_id, members)
             with self._lock:
@@ -127,8 +128,9 @@ class Inbox:
             with self._database.write(tenant_id) as connection:
                 connection.execute(insert(deliveries), [delivery for delivery, _ in members])
         except BaseException as error:
-            if len(members) == 1:
-                members[0][1].set_exception(error)
+            if len(members) == 1 or isinstance(error, Refusal):
+                for _, done in members:
+                    done.set_exception(error)
                 return
             # One that can't be stored must not take the others with it.
             for member in members:

@@ -111,8 +111,8 @@ class Before:
     under_way: bool
 
 
-def before(connection: Connection, tenant_id: UUID, kind: str, source: str) -> Before:
-    """The last job of a kind that was done for a source, and when one was last tried."""
+def before(connection: Connection, tenant_id: UUID, kind: str, source: str, actor: str) -> Before:
+    """The last job of a kind that an actor had done for a source, and when one was last tried."""
     rows = connection.execute(
         select(jobs)
         .where(
@@ -125,7 +125,7 @@ def before(connection: Connection, tenant_id: UUID, kind: str, source: str) -> B
     )
     found = [_job(row) for row in rows]
     return Before(
-        next((job for job in found if job.state == "done"), None),
+        next((job for job in found if job.state == "done" and job.actor == actor), None),
         found[0].changed_at if found else None,
         any(job.state in ("queued", "running") for job in found),
     )
@@ -140,7 +140,8 @@ def _job(row: Any) -> Job:
 
 def note(transaction: Transaction, job: Job, progress: Progress) -> None:
     """Say how far a job has come together with what the step appends, or not at all."""
-    _update(transaction.connection, job, transaction.known_at, _told(progress))
+    if not _update(transaction.connection, job, transaction.known_at, _told(progress)):
+        raise UNAVAILABLE.refusal("Another process has come further with this job.")
 
 
 def _told(progress: Progress) -> dict[str, Any]:
@@ -153,13 +154,21 @@ def _told(progress: Progress) -> dict[str, Any]:
     }
 
 
-def _update(connection: Connection, job: Job, now: datetime, values: Mapping[str, Any]) -> None:
+def _update(connection: Connection, job: Job, now: datetime, values: Mapping[str, Any]) -> bool:
+    """Move a job on; False where it is no longer where this step began."""
     ended = {"content": b""} if values["state"] != "running" else {}
-    connection.execute(
+    moved = connection.execute(
         update(jobs)
-        .where(jobs.c.tenant_id == job.tenant_id, jobs.c.job_id == job.job_id)
+        .where(
+            jobs.c.tenant_id == job.tenant_id,
+            jobs.c.job_id == job.job_id,
+            jobs.c.state.in_(("queued", "running")),
+            jobs.c.mark == canonical_json(job.mark),
+            jobs.c.done == job.done,
+        )
         .values(changed_at=now, **values, **ended)
     )
+    return moved.rowcount > 0
 
 
 class Jobs:

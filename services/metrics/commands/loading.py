@@ -31,6 +31,8 @@ SETTLED_AT_ONCE = 200
 # A vendor's list may lag behind its records, and clocks differ.
 OVERLAP = timedelta(minutes=10)
 MAX_SOURCES = 1_000
+# Who reconciles by itself; only from where that one has come does it go on.
+RECONCILER = "reconciler"
 
 
 def load_history(transaction: Transaction, reads_back: ReadsBack, key: str, reason: str) -> Job:
@@ -65,7 +67,7 @@ def reconcile_due(ledger: Ledger, tenant_id: UUID, reads_back: ReadsBack, every:
     for key, since in due:
         with (
             contextlib.suppress(Refusal),
-            ledger.transaction(tenant_id, actor="reconciler") as transaction,
+            ledger.transaction(tenant_id, actor=RECONCILER) as transaction,
         ):
             reconcile(transaction, reads_back, key, since)
 
@@ -75,7 +77,7 @@ def _due(view: View, every: timedelta) -> Iterator[tuple[str, datetime]]:
         if described.kind not in CONNECTORS or described.state != "active":
             continue
         key = described.key
-        told = before(view.connection, view.tenant_id, "reconcile", key)
+        told = before(view.connection, view.tenant_id, "reconcile", key, RECONCILER)
         if told.under_way or (told.tried_at and view.known_at - told.tried_at < every):
             continue
         first = view.stream(f"source/{key}")[0].recorded_at

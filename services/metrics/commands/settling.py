@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import exists, insert, select
+from sqlalchemy import and_, exists, insert, or_, select
 
 from services.metrics.domain.cloudevents import Rejected, read_cloudevent
 from services.metrics.domain.facts import RecordObserved, Retracted, SourceDescribed
@@ -183,9 +183,13 @@ def settle_again(
     return sum(o.status == "accepted" for o in transaction.append(new))
 
 
-def bring_up(transaction: Transaction, backfill_id: str) -> None:
-    """Settle what was said beside a backfill once more, now that it counts, or no longer."""
-    later = events.alias("later")
+def bring_up(transaction: Transaction, backfill_id: str, *, counts: bool) -> None:
+    """Settle what was said beside a backfill once more, now that it counts, or no longer.
+
+    What it was settled without may have come before it, too, in another backfill; once it counts no
+    longer, only what came after it has relied on it.
+    """
+    other = events.alias("other")
     rows = transaction.connection.execute(
         select(events.c.stream)
         .where(
@@ -193,10 +197,11 @@ def bring_up(transaction: Transaction, backfill_id: str) -> None:
             events.c.backfill == backfill_id,
             events.c.stream.startswith("record/"),
             exists().where(
-                later.c.tenant_id == events.c.tenant_id,
-                later.c.stream == events.c.stream,
-                later.c.position > events.c.position,
-                later.c.backfill.is_(None),
+                other.c.tenant_id == events.c.tenant_id,
+                other.c.stream == events.c.stream,
+                or_(other.c.backfill.is_(None), other.c.backfill != backfill_id)
+                if counts
+                else and_(other.c.position > events.c.position, other.c.backfill.is_(None)),
             ),
         )
         .distinct()

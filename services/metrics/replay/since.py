@@ -42,12 +42,14 @@ def history_since(reading: Reading, names: Iterable[str]) -> date | None:
         if turn.kept is not None
         and ((turn.closed and turn.holds(k)) or turn.backfill_id == reading.shown)
     ]
-    if not told:
+    # Only deals have a history that is loaded.
+    kept = sorted(name for name in names if name.startswith("crm.opportunity."))
+    if not told or not kept:
         return None
     feeding = reading.view.connection.execute(
         select(spans.c.source).where(
             spans.c.tenant_id == reading.view.tenant_id,
-            spans.c.name.in_(sorted(names)),
+            spans.c.name.in_(kept),
             spans.c.from_position <= reading.view.position,
         )
     )
