@@ -4,20 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from datetime import timedelta
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
-from services.metrics.__main__ import app
-from services.metrics.commands.credentials import Vault
-from services.metrics.commands.loading import reconcile_due
-from services.metrics.commands.reading_back import ReadsBack
 from tests.metrics.test_webhooks import facts, translated
 from tests.support import vendors
 from tests.support.asking import shown
-from tests.support.house import SECRETS_KEY, House, Key
+from tests.support.house import Key
 from tests.support.vendors import Vendor, serving
 
 WON = {"kind": "count", "events": ["crm.opportunity.closed"],
@@ -337,48 +331,3 @@ def test_only_kinds_that_can_be_read_back_take_an_address(key: Key) -> None:
         asked = BECAUSE if what == "history" else {"since": "2025-01-01T00:00:00Z"}
         key.refused(409, "POST", "metrics", f"/v1/sources/k/{what}", json=asked)
     key.refused(404, "GET", "metrics", "/v1/jobs/0199b1f0-0000-7000-8000-000000000001")
-
-
-def test_reconciling_is_also_a_command_and_happens_by_itself(
-    key: Key, house: House, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with serving(vendors.hubspot(HUBSPOT)) as vendor:
-        connect(key, "hubspot", vendor, "pat-eu1-key")
-        ledger = house.ledgers["metrics"]
-        reads_back = ReadsBack(ledger, Vault(SECRETS_KEY), private=True)
-        for _ in range(2):
-            reconcile_due(ledger, key.tenant_id, reads_back, timedelta(hours=1))
-        (job,) = key.get("metrics", "/v1/jobs")["items"]
-        assert (job["kind"], job["source"]) == ("reconcile", "crm")
-        key.wait_for(f"/v1/jobs/{job['id']}")
-        reconcile_due(ledger, key.tenant_id, reads_back, timedelta(0))
-        assert len(key.get("metrics", "/v1/jobs")["items"]) == 2
-        monkeypatch.setenv("METRICS_DATABASE_URL", house.metrics_database.url)
-        monkeypatch.setenv("METRICS_SECRETS_KEY", SECRETS_KEY)
-        said = CliRunner().invoke(
-            app, ["reconcile", "--tenant", key.tenant, "--source", "crm", "--since", "2024-01-01"]
-        )
-        assert key.wait_for(f"/v1/jobs/{said.stdout.strip()}")["result"]["records"] == 3
-        vendor.status = 403
-        refused = key.job("/v1/sources/crm/reconcile", {"since": "2024-01-01T00:00:00Z"})
-        assert refused["state"] == "failed"
-        tried = len(key.get("metrics", "/v1/jobs")["items"])
-        # One that has failed is tried again in its turn, not at once.
-        reconcile_due(ledger, key.tenant_id, reads_back, timedelta(hours=1))
-        assert len(key.get("metrics", "/v1/jobs")["items"]) == tried
-        unknown = ["reconcile", "--tenant", "nobody", "--source", "crm", "--since", "2024-01-01"]
-        assert CliRunner().invoke(app, unknown).exit_code == 2
-
-
-def test_a_key_is_not_sent_to_another_address_than_it_was_given_for(key: Key) -> None:
-    with serving(vendors.hubspot(HUBSPOT)) as vendor, serving(vendors.hubspot([])) as other:
-        connect(key, "hubspot", vendor, "pat-eu1-key")
-        moved = {"rest_url": other.url, "reason": "Moved"}
-        assert key.send("PATCH", "metrics", "/v1/sources/crm", json=moved).status_code == 200
-        job = key.job("/v1/sources/crm/reconcile", {"since": "2025-01-01T00:00:00Z"})
-        assert (job["state"], vendor.asked) == ("failed", [])
-        assert all("pat-eu1-key" not in str(asked.headers) for asked in other.asked)
-    for bad in ("https://host:abc/", f"https://{'x' * 70}.example.com/"):
-        problem = key.refused(422, "PATCH", "metrics", "/v1/sources/crm",
-                              json={"rest_url": bad, "reason": "A slip"})  # fmt: skip
-        assert problem["errors"][0]["pointer"] == "/rest_url"

@@ -14,7 +14,6 @@ from services.metrics.commands.history import change_backfill, demand_open, open
 from services.metrics.commands.jobs import Job, Progress, Step, before, start
 from services.metrics.commands.reading_back import ReadsBack
 from services.metrics.commands.settling import append_translation, settle_again
-from services.metrics.connectors.kinds import CONNECTORS
 from services.metrics.domain.facts import BackfillDropped, BackfillMeasured
 from services.metrics.queries.backfill_effects import exact_from
 from services.metrics.queries.definitions import source as find_source
@@ -63,7 +62,7 @@ def reconcile(transaction: Transaction, reads_back: ReadsBack, key: str, since: 
 def reconcile_due(ledger: Ledger, tenant_id: UUID, reads_back: ReadsBack, every: timedelta) -> None:
     """Reconcile the sources whose last time is so long ago; from where that time began."""
     with ledger.view(tenant_id) as view:
-        due = list(_due(view, every))
+        due = list(_due(view, reads_back, every))
     for key, since in due:
         with (
             contextlib.suppress(Refusal),
@@ -72,9 +71,9 @@ def reconcile_due(ledger: Ledger, tenant_id: UUID, reads_back: ReadsBack, every:
             reconcile(transaction, reads_back, key, since)
 
 
-def _due(view: View, every: timedelta) -> Iterator[tuple[str, datetime]]:
+def _due(view: View, reads_back: ReadsBack, every: timedelta) -> Iterator[tuple[str, datetime]]:
     for described, _ in source_list(view, "", MAX_SOURCES):
-        if described.kind not in CONNECTORS or described.state != "active":
+        if described.state != "active" or not reads_back.has_access(view, described):
             continue
         key = described.key
         told = before(view.connection, view.tenant_id, "reconcile", key, RECONCILER)

@@ -61,9 +61,19 @@ class ReadsBack:
         connector = CONNECTORS.get(described.kind)
         if connector is None:
             raise CONFLICT.refusal(f"Sources of kind {described.kind!r} can't be read back.")
-        if connector.address is None and self._address(view, key) is None:
-            raise CONFLICT.refusal(f"Give the source {key!r} a `rest_url` to read it back.")
+        missing = "rest_url" if connector.address is None else "rest_key"
+        if not self.has_access(view, described):
+            raise CONFLICT.refusal(f"Give the source {key!r} a `{missing}` to read it back.")
         return described, connector
+
+    def has_access(self, view: View, described: SourceDescribed) -> bool:
+        """Whether somebody gave what a source is read back with: its address, or the key to it."""
+        connector = CONNECTORS.get(described.kind)
+        if connector is None:
+            return False
+        slot = REST_ADDRESS if connector.address is None else REST_KEY
+        found = self._vault.open_one(view.connection, view.tenant_id, described.key, slot)
+        return found is not None
 
     def changed(self, tenant_id: UUID, key: str, since: datetime, mark: Mark) -> Part:
         """The next part of all that changed since a moment; refuses where it can't be read."""

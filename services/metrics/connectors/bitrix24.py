@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from services.metrics.connectors.reading import Connector, Gathering, Mark, Part
+from services.metrics.connectors.reading import Connector, Gathering, Mark, Part, Turning
 from services.metrics.sources import bitrix24
 from services.metrics.sources.delivery import Delivery, moment_of
 from services.metrics.sources.opportunities import CrmMapping
@@ -27,16 +27,20 @@ def _read_deal(portal: Outside, identity: str) -> Any:
 def _changed(
     portal: Outside, since: datetime, mark: Mark, mapping: CrmMapping, source: str
 ) -> Part:
+    turning = Turning.of(mark, since)
     answer = portal.get(
         "crm.item.list",
-        {"entityTypeId": _DEALS, "filter[>=updatedTime]": format_instant(since),
-         "order[updatedTime]": "ASC", "order[id]": "ASC", "start": mark.get("start", 0)},
+        {"entityTypeId": _DEALS, "filter[>=updatedTime]": format_instant(turning.since),
+         "order[updatedTime]": "ASC", "order[id]": "ASC", "start": turning.offset},
     )  # fmt: skip
-    found = Gathering()
-    for item in answer["result"]["items"]:
-        bitrix24.observe_deal(found.said, item, since, mapping, source)
-        found.records += 1
-    return found.part({"start": answer["next"]} if "next" in answer else None)
+    found, items = Gathering(), answer["result"]["items"]
+    page = [(str(item["id"]), moment_of(item["updatedTime"])) for item in items]
+    fresh = set(turning.fresh(page))
+    for item in items:
+        if str(item["id"]) in fresh:
+            bitrix24.observe_deal(found.said, item, since, mapping, source)
+            found.records += 1
+    return found.part(turning.onward(page) if "next" in answer else None)
 
 
 def _history(portal: Outside, mark: Mark, mapping: CrmMapping, source: str) -> Part:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from services.metrics.connectors.reading import Connector, Gathering, Mark, Part
+from services.metrics.connectors.reading import Connector, Gathering, Mark, Part, Turning
 from services.metrics.sources import hubspot
 from services.metrics.sources.delivery import moment_of
 from services.metrics.sources.opportunities import CrmMapping
@@ -13,8 +13,8 @@ from shared.clock import to_micros
 from shared.web.client import Outside
 
 _DEALS = "crm/v3/objects/deals"
-# With history fifty at once is the most; a search ends at its ten-thousandth result.
-_PAGE, _MAX_FOUND = 50, 10_000
+# With history fifty at once is the most.
+_PAGE = 50
 
 
 def _sign_in(api: Outside, key: str | None) -> None:
@@ -27,28 +27,28 @@ def _changed(api: Outside, since: datetime, mark: Mark, mapping: CrmMapping, sou
     portal = mark.get("portal") or _portal(api)
     if "archived" in mark:
         return _archived(api, since, {**mark, "portal": portal}, mapping)
-    start = mark.get("start") or to_micros(since) // 1_000
+    turning = Turning.of(mark, since)
     answer = api.post(
         f"{_DEALS}/search",
         {
-            "filterGroups": [{"filters": [
-                {"propertyName": "hs_lastmodifieddate", "operator": "GTE", "value": str(start)}]}],
+            "filterGroups": [{"filters": [{
+                "propertyName": "hs_lastmodifieddate", "operator": "GTE",
+                "value": str(to_micros(turning.since) // 1_000)}]}],
             "sorts": [{"propertyName": "hs_lastmodifieddate", "direction": "ASCENDING"}],
-            "properties": ["hs_lastmodifieddate"], "limit": _PAGE, "after": mark.get("after", "0"),
+            "properties": ["hs_lastmodifieddate"], "limit": _PAGE, "after": str(turning.offset),
         },
     )  # fmt: skip
-    found, results = Gathering(standing=False), answer["results"]
-    for deal in _with_history(api, [one["id"] for one in results], mapping):
+    found = Gathering(standing=False)
+    page = [
+        (str(one["id"]), moment_of(one["properties"]["hs_lastmodifieddate"]))
+        for one in answer["results"]
+    ]
+    for deal in _with_history(api, turning.fresh(page), mapping):
         hubspot.observe_deal(found.said, portal, deal, since, mapping)
         found.records += 1
-    after = _next(answer)
-    if after is None:
+    if _next(answer) is None:
         return found.part({"portal": portal, "archived": None})
-    if int(after) >= _MAX_FOUND:
-        # The search goes no further; it begins anew at the last change that it found.
-        last = moment_of(results[-1]["properties"]["hs_lastmodifieddate"])
-        return found.part({"portal": portal, "start": to_micros(last) // 1_000})
-    return found.part({"portal": portal, "start": start, "after": after})
+    return found.part({"portal": portal, **turning.onward(page)})
 
 
 def _archived(api: Outside, since: datetime, mark: Mark, mapping: CrmMapping) -> Part:

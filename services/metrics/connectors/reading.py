@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -49,6 +49,40 @@ class Gathering:
         return Part(self.said, self.records, mark, self.begins, self.standing)
 
 
+@dataclass(frozen=True, slots=True)
+class Turning:
+    """How a list that is sorted by last change is paged while records in it go on changing.
+
+    A record that is edited moves to the end, and by offset the one after a page's edge would be
+    passed by. So each page asks for what changed since the last change on the page before, leaving
+    out what was seen at that very moment; by offset only while one moment fills a page.
+    """
+
+    since: datetime
+    offset: int
+    seen: frozenset[str]
+
+    @classmethod
+    def of(cls, mark: Mark, since: datetime) -> Turning:
+        begun = datetime.fromisoformat(mark["since"]) if "since" in mark else since
+        return cls(begun, mark.get("offset", 0), frozenset(mark.get("seen", ())))
+
+    def fresh(self, page: Sequence[Changing]) -> list[str]:
+        """The ids of a page's records that were on no page before."""
+        return [identity for identity, _ in page if identity not in self.seen]
+
+    def onward(self, page: Sequence[Changing]) -> Mark:
+        """The mark of the page that follows."""
+        last = page[-1][1]
+        if last > self.since:
+            at_edge = [identity for identity, moment in page if moment == last]
+            return {"since": last.isoformat(), "offset": 0, "seen": at_edge}
+        seen = sorted({*self.seen, *(identity for identity, _ in page)})
+        return {"since": last.isoformat(), "offset": self.offset + len(page), "seen": seen}
+
+
+# A record's id and when it last changed.
+Changing = tuple[str, datetime]
 # Asks for the next part of all deals that changed since a moment, or of all history there is.
 Changed = Callable[[Outside, datetime, Mark, CrmMapping, str], Part]
 History = Callable[[Outside, Mark, CrmMapping, str], Part]
