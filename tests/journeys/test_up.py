@@ -11,8 +11,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
-from typing import Any
+from random import Random
+from threading import Timer
+from typing import Any, Self
 
 import httpx
 import pytest
@@ -76,6 +79,12 @@ class Up:
         headers = {"Authorization": f"Bearer {self.addresses['api_key']}"}
         self.client = httpx.Client(headers=headers, timeout=30)
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
     def url(self, path: str, service: str = "metrics") -> str:
         return self.addresses[service] + path
 
@@ -110,9 +119,8 @@ def _won(number: int) -> dict[str, Any]:
 
 @pytest.fixture
 def up(tmp_path: Path) -> Iterator[Up]:
-    started = Up(tmp_path / "data")
-    yield started
-    started.stop()
+    with Up(tmp_path / "data") as started:
+        yield started
 
 
 def test_the_file_for_developers_names_all_and_is_private(up: Up) -> None:
@@ -135,45 +143,11 @@ def test_a_service_killed_in_mid_ingest_loses_nothing_that_was_acknowledged(tmp_
     then everything is started again, what was delivered is translated, counted, and verified.
     """
     folder = tmp_path / "data"
-    started = Up(folder)
-    made = started.client.post(started.url("/v1/sources"), json={"key": "pd", "kind": "pipedrive"})
-    hook = made.json()["webhook_path"]
-    acknowledged: list[str] = []
-    delivered: list[int] = []
-    killed_after = time.monotonic() + 1.5
-    number = 0
-    try:
-        while True:
-            batch = [closed(f"{number}/{i}", "2024-02-01") for i in range(20)]
-            answer = started.client.post(started.url("/v1/events"), json=batch).json()
-            acknowledged += [r["id"] for r in answer["results"] if r["status"] == "accepted"]
-            if started.client.post(started.url(hook), json=_won(number)).status_code == 200:
-                delivered.append(number)
-            number += 1
-            if time.monotonic() > killed_after:
-                os.kill(started.pid_of("metrics"), signal.SIGKILL)
-                killed_after = float("inf")
-    except httpx.TransportError:
-        pass
-    assert len(acknowledged) > 100
-    started.process.wait(timeout=START_SECONDS)
-    started.stop()
-    again = Up(folder)
-    body = {**WIN_RATE, "key": "n", "definition": WIN_RATE["definition"]["denominator"]}
-    again.client.post(again.url("/v1/metrics"), json=body).raise_for_status()
-    waiting = again.url("/v1/deliveries?state=received")
-    while again.client.get(waiting).json()["items"]:
-        time.sleep(0.2)
-    found: list[str] = []
-    cursor = ""
-    while True:
-        path = f"/v1/metrics/n/events?period=2024-Q1&limit=500{cursor}"
-        page = again.client.get(again.url(path)).json()
-        found += [e["id"] for e in page["items"]]
-        if page["next_cursor"] is None:
-            break
-        cursor = f"&cursor={page['next_cursor']}"
-    again.stop()
+    with Up(folder) as started:
+        acknowledged, delivered = _push_until_killed(started)
+        started.process.wait(timeout=START_SECONDS)
+    with Up(folder) as again:
+        found = _counted(again)
     assert len(set(found)) == len(found), "no event is there twice"
     assert set(acknowledged) <= set(found), "nothing acknowledged is lost"
     told = {identity.split("/")[2] for identity in found if "/deal/" in identity}
@@ -185,6 +159,46 @@ def test_a_service_killed_in_mid_ingest_loses_nothing_that_was_acknowledged(tmp_
         cwd=ROOT, env=environment, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert (verified.returncode, "intact" in verified.stdout) == (0, True)
+
+
+def _push_until_killed(started: Up) -> tuple[list[str], list[int]]:
+    """The events and the deals that were acknowledged before the service died."""
+    made = started.client.post(started.url("/v1/sources"), json={"key": "pd", "kind": "pipedrive"})
+    hook = made.json()["webhook_path"]
+    acknowledged: list[str] = []
+    delivered: list[int] = []
+    kill = Timer(Random().random() / 10, os.kill, (started.pid_of("metrics"), signal.SIGKILL))
+    try:
+        for number in count():
+            if number == 8:
+                kill.start()
+            batch = [closed(f"{number}/{i}", "2024-02-01") for i in range(20)]
+            answer = started.client.post(started.url("/v1/events"), json=batch).json()
+            acknowledged += [r["id"] for r in answer["results"] if r["status"] == "accepted"]
+            if started.client.post(started.url(hook), json=_won(number)).status_code == 200:
+                delivered.append(number)
+    except httpx.TransportError:
+        pass
+    assert min(len(acknowledged) / 20, len(delivered)) >= 8
+    return acknowledged, delivered
+
+
+def _counted(started: Up) -> list[str]:
+    """The ids of all events in a count, once what was delivered is translated."""
+    body = {**WIN_RATE, "key": "n", "definition": WIN_RATE["definition"]["denominator"]}
+    started.client.post(started.url("/v1/metrics"), json=body).raise_for_status()
+    waiting = started.url("/v1/deliveries?state=received")
+    while started.client.get(waiting).json()["items"]:
+        time.sleep(0.2)
+    found: list[str] = []
+    cursor = ""
+    while True:
+        path = f"/v1/metrics/n/events?period=2024-Q1&limit=500{cursor}"
+        page = started.client.get(started.url(path)).json()
+        found += [e["id"] for e in page["items"]]
+        if page["next_cursor"] is None:
+            return found
+        cursor = f"&cursor={page['next_cursor']}"
 
 
 def test_the_demonstration_tells_its_story_twice_alike(tmp_path: Path) -> None:
