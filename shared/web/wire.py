@@ -75,10 +75,6 @@ Figure = Annotated[
     WithJsonSchema({"type": "number"}),
 ]
 Key = Annotated[str, StringConstraints(pattern=KEY_PATTERN)]
-Name = Annotated[str, StringConstraints(min_length=1, max_length=200, strip_whitespace=True)]
-Prose = Annotated[str, StringConstraints(max_length=4_000)]
-Reason = Annotated[str, StringConstraints(min_length=3, max_length=1_000, strip_whitespace=True)]
-Id = Annotated[str, StringConstraints(min_length=36, max_length=36)]
 PeriodName = Annotated[
     str,
     Field(

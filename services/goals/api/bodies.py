@@ -19,7 +19,8 @@ from shared.ledger import Transaction, View
 from shared.web.pages import Page, Pages
 from shared.web.routes import router as make_router
 from shared.web.runtime import Answer, Caller, Reader, reads, writes
-from shared.web.wire import Id, Known, Name, Reason, Wire
+from shared.web.wire import Known, Wire
+from shared.words import Id, Name, Reason
 
 router = make_router("governance")
 Level = Literal["steering", "operating", "execution"]

@@ -15,7 +15,8 @@ from services.goals.queries import states as queries
 from shared.ledger import Transaction
 from shared.web.routes import router as make_router
 from shared.web.runtime import Answer, Caller, Reader, reads, writes
-from shared.web.wire import Figure, Known, Number, Prose, Wire
+from shared.web.wire import Figure, Known, Number, Wire
+from shared.words import Prose
 
 router = make_router("goals")
 MAX_GOALS = 2_000

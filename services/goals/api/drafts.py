@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from shared.web.wire import FilterBody, Id, Key, Name, Number, PeriodName, Reason, Wire
+from shared.web.wire import FilterBody, Key, Number, PeriodName, Wire
+from shared.words import Id, Name, Reason
 
 # Who is no member of the body that decides may act as an admin, and says why.
 ActingReason = Annotated[

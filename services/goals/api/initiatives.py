@@ -16,7 +16,8 @@ from shared.money import Currency
 from shared.web.pages import Page, Pages
 from shared.web.routes import router as make_router
 from shared.web.runtime import Answer, Caller, Reader, reads, writes
-from shared.web.wire import Change, Id, InstantField, Known, Name, Prose, Reason, Wire
+from shared.web.wire import Change, InstantField, Known, Wire
+from shared.words import Id, Name, Prose, Reason
 
 router = make_router("initiatives")
 OutcomeName = Literal["successful", "unsuccessful", "undecided"]

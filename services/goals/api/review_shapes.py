@@ -9,7 +9,8 @@ from pydantic import Field, model_validator
 
 from services.goals.api.drafts import ActingReason, TargetBody
 from services.goals.domain.review import Review as State
-from shared.web.wire import Id, InstantField, Known, Name, PeriodName, Prose, Reason, Wire
+from shared.web.wire import InstantField, Known, PeriodName, Wire
+from shared.words import Id, Name, Prose, Reason
 
 DecisionKind = Literal["amend", "correct", "stop", "continue", "remove_roadblock", "escalate"]
 _ABOUT_A_GOAL = ("amend", "stop")

@@ -9,7 +9,8 @@ from pydantic import Field
 
 from services.goals.domain.goal import Commitment, GoalClosed
 from services.goals.domain.goal import Goal as State
-from shared.web.wire import BasisToken, Figure, Id, InstantField, Known, PeriodName, Text, Wire
+from shared.web.wire import BasisToken, Figure, InstantField, Known, PeriodName, Text, Wire
+from shared.words import Id
 
 Verdict = Literal["achieved", "improved", "unchanged", "worsened"]
 

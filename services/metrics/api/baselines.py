@@ -21,7 +21,8 @@ from shared.ledger import Transaction
 from shared.web.pages import Page, Pages
 from shared.web.routes import router as make_router
 from shared.web.runtime import Answer, Caller, Reader, reads, writes
-from shared.web.wire import Id, InstantField, Key, PeriodName, Reason, Wire
+from shared.web.wire import InstantField, Key, PeriodName, Wire
+from shared.words import Id, Reason
 
 router = make_router("baselines")
 

@@ -19,7 +19,8 @@ from shared.ledger import Transaction
 from shared.web.pages import Pages
 from shared.web.routes import router as make_router
 from shared.web.runtime import Answer, Caller, Reader, reads, writes
-from shared.web.wire import FilterBody, Key, Name, Prose, Wire
+from shared.web.wire import FilterBody, Key, Wire
+from shared.words import Name, Prose
 
 router = make_router("catalogue")
 

@@ -21,7 +21,8 @@ from shared.ledger import Transaction, View
 from shared.web.pages import Page, Pages
 from shared.web.routes import router as make_router
 from shared.web.runtime import Answer, Caller, Reader, reads, runtime_of, writes
-from shared.web.wire import InstantField, ProblemError, Reason, Wire
+from shared.web.wire import InstantField, ProblemError, Wire
+from shared.words import Reason
 
 router = make_router("deliveries")
 

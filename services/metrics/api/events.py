@@ -32,7 +32,8 @@ from shared.web.problems import problem_response
 from shared.web.routes import router as make_router
 from shared.web.routes import strict_json
 from shared.web.runtime import Answer, Caller, writes
-from shared.web.wire import InstantField, Reason, Wire
+from shared.web.wire import InstantField, Wire
+from shared.words import Reason
 
 router = make_router("events")
 

@@ -32,7 +32,8 @@ from shared.periods import PeriodError, parse_period
 from shared.web.pages import Page, Pages
 from shared.web.routes import router as make_router
 from shared.web.runtime import Answer, Caller, Reader, reads, writes
-from shared.web.wire import InstantField, Known, Name, PeriodName, Reason, Wire
+from shared.web.wire import InstantField, Known, PeriodName, Wire
+from shared.words import Name, Reason
 
 router = make_router("history")
 

@@ -16,7 +16,8 @@ from shared.ledger import Transaction
 from shared.web.pages import Page, Pages
 from shared.web.routes import router as make_router
 from shared.web.runtime import Answer, Caller, Reader, reads, writes
-from shared.web.wire import Key, Known, Name, Prose, Reason, Wire
+from shared.web.wire import Key, Known, Wire
+from shared.words import Name, Prose, Reason
 
 router = make_router("metrics")
 

@@ -28,7 +28,8 @@ from shared.web.client import is_address
 from shared.web.pages import Page, Pages
 from shared.web.routes import router as make_router
 from shared.web.runtime import Answer, Caller, Reader, reads, writes
-from shared.web.wire import Change, InstantField, Key, Known, Prose, Reason, Wire
+from shared.web.wire import Change, InstantField, Key, Known, Wire
+from shared.words import Prose, Reason
 
 router = make_router("sources")
 SourceKind = Literal[

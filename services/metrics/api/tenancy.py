@@ -22,7 +22,8 @@ from shared.money import Currency
 from shared.web.pages import Page, Pages
 from shared.web.routes import router as make_router
 from shared.web.runtime import SCOPES, Answer, Caller, Reader, reads, writes
-from shared.web.wire import InstantField, Known, Name, Prose, Wire
+from shared.web.wire import InstantField, Known, Wire
+from shared.words import Name, Prose
 from shared.zones import known_zone
 
 router = make_router("organisation")

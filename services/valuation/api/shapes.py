@@ -16,7 +16,8 @@ from services.valuation.domain.case import (
     Case as State,
 )
 from shared.money import Currency, DecimalString
-from shared.web.wire import Change, FilterBody, Id, Key, Known, Name, Reason, Wire
+from shared.web.wire import Change, FilterBody, Key, Known, Wire
+from shared.words import Id, Name, Reason
 
 Share = Annotated[DecimalString, Field(ge=0, le=1)]
 

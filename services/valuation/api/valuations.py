@@ -20,7 +20,8 @@ from shared.money import Amount, Money, round_money
 from shared.money import money as to_money
 from shared.web.routes import router as make_router
 from shared.web.runtime import Reader, reads
-from shared.web.wire import BasisToken, Figure, Id, InstantField, Text, Wire
+from shared.web.wire import BasisToken, Figure, InstantField, Text, Wire
+from shared.words import Id
 
 router = make_router("valuations")
 
