@@ -113,6 +113,11 @@ IDEMPOTENCY_MISMATCH = problem(
     "This Idempotency-Key was used within the last 24 hours with another body or operation.",
     "Use a new key for a new request; repeat the very same request to get its stored answer.",
 )  # fmt: skip
+UNCONDITIONAL = problem(
+    "precondition-required", 428, "Say which revision you change",
+    "Two people may edit this text at once; without `If-Match` one would undo the other's work.",
+    "Read the resource, and send its ETag as `If-Match`.",
+)  # fmt: skip
 TOO_MANY_REQUESTS = problem(
     "too-many-requests", 429, "Too many requests",
     "More requests are waiting than the service takes at once; this one was not looked at.",

@@ -15,9 +15,12 @@ from services.goals.api import (
     check_ins,
     goals,
     initiatives,
+    objectives,
     progress,
+    promises,
     reviews,
     scorecard,
+    surroundings,
 )
 from services.goals.clients import MetricsClient
 from services.goals.projections import project
@@ -59,8 +62,9 @@ def create_app(
         parts={"metrics": client},
     )
     routers = [
-        initiatives.router, goals.router, progress.router, check_ins.router,
-        scorecard.router, bodies.router, reviews.router,
+        initiatives.router, goals.router, promises.router, progress.router, check_ins.router,
+        scorecard.router, bodies.router, reviews.router, surroundings.router,
+        surroundings.factors_router, objectives.router,
         feed_router("goals:read"),
     ]  # fmt: skip
     return assemble(runtime, "Worthwhile goals", DESCRIPTION, routers, _lifespan)

@@ -116,6 +116,25 @@ class BaselineRead(Reads):
     values: list[ValueRead]
 
 
+class QualityRead(Reads):
+    """`GET /v1/metrics/{key}/quality`."""
+
+    fresh: bool | None
+    last_occurred_at: str | None
+
+
+class EntryRead(Reads):
+    """An entry of the catalogue."""
+
+    id: str
+
+
+class CatalogueRead(Reads):
+    """`GET /v1/catalogue`."""
+
+    items: list[EntryRead]
+
+
 class CalendarBody(Reads):
     """The organisation's calendar."""
 
@@ -192,6 +211,19 @@ class MetricsClient:
             "basis": basis,
         }
         return self.peer.get(f"/v1/metrics/{key}/values", ReplayRead, credential, params)
+
+    def quality(
+        self, credential: str, key: str, period: str, *, known_at: str | None = None,
+        basis: str | None = None,
+    ) -> QualityRead:  # fmt: skip
+        params = {"period": period, "known_at": known_at, "basis": basis}
+        return self.peer.get(f"/v1/metrics/{key}/quality", QualityRead, credential, params)
+
+    def drivers(self, credential: str, key: str) -> list[str]:
+        """What drives a result, by the catalogue's ids; empty where the catalogue has none."""
+        params = {"drives": key, "limit": 500}
+        found = self.peer.get("/v1/catalogue", CatalogueRead, credential, params)
+        return [entry.id for entry in found.items]
 
     def replay(
         self, credential: str, questions: Sequence[ReplayAsked], *,

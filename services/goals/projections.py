@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 from uuid import UUID
 
 from pydantic import BaseModel
@@ -13,14 +13,16 @@ from services.goals.domain import body as bodies_domain
 from services.goals.domain import goal as goals_domain
 from services.goals.domain import initiative as initiatives_domain
 from services.goals.domain import review as reviews_domain
+from services.goals.domain import statement as statements_domain
 from services.goals.domain.body import Body, BodyEvent
-from services.goals.domain.goal import Goal, GoalEvent
+from services.goals.domain.goal import Goal, GoalBody, GoalEvent
 from services.goals.domain.initiative import Initiative, InitiativeEvent
 from services.goals.domain.review import Review, ReviewEvent
+from services.goals.domain.statement import KINDS, Statement, StatementEvent
 from services.goals.tables import goals, initiatives, records
 from shared.events import Event, payload_of
 from shared.ledger import Transaction
-from shared.ledger.projecting import supersede
+from shared.ledger.projecting import close, supersede
 
 _State = TypeVar("_State", bound=BaseModel)
 
@@ -29,10 +31,12 @@ def project(transaction: Transaction, appended: Sequence[Event]) -> None:
     """Move every projection by one batch."""
     for event in appended:
         kind, _, identity = (event.stream or "").partition("/")
-        if kind not in ("initiative", "goal", "body", "review"):
+        if kind not in KINDS and kind not in ("initiative", "goal", "body", "review"):
             continue
         payload = payload_of(event)
-        if isinstance(payload, InitiativeEvent):
+        if isinstance(payload, StatementEvent):
+            _project_statement(transaction, event, kind, identity, payload)
+        elif isinstance(payload, InitiativeEvent):
             _project_initiative(transaction, event, identity, payload)
         elif isinstance(payload, GoalEvent):
             _project_goal(transaction, event, identity, payload)
@@ -61,8 +65,21 @@ def _before(
     return shape.model_validate_json(state)
 
 
+def _project_statement(
+    transaction: Transaction, event: Event, kind: str, identity: str, payload: StatementEvent
+) -> None:
+    made = KINDS[kind]
+    before = _before(transaction, event, kind, identity, made.state)
+    moved = statements_domain.evolve(made, before, payload)
+    if moved is None:
+        keys = {"tenant_id": transaction.tenant_id, "kind": kind, "record_id": identity}
+        close(transaction.connection, records, keys, event.position)
+    else:
+        _project_record(transaction, event, kind, moved)
+
+
 def _project_record(
-    transaction: Transaction, event: Event, kind: str, moved: Body | Review
+    transaction: Transaction, event: Event, kind: str, moved: Body | Review | Statement[Any]
 ) -> None:
     keys = {"tenant_id": transaction.tenant_id, "kind": kind, "record_id": moved.record_id}
     row = {"initiative_id": moved.initiative_id, "state": moved.model_dump_json()}
@@ -91,7 +108,7 @@ def _project_goal(
     keys = {"tenant_id": transaction.tenant_id, "goal_id": identity}
     row = {
         "initiative_id": moved.body.initiative_id,
-        "metric": moved.body.metric,
+        "metric": moved.body.metric if isinstance(moved.body, GoalBody) else "",
         "state": moved.model_dump_json(),
     }
     supersede(transaction.connection, goals, keys, event.position, row)

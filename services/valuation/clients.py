@@ -31,7 +31,6 @@ class GoalBody(Reads):
     """A goal."""
 
     id: str
-    metric: str
     initiative_id: str
 
 

@@ -36,6 +36,7 @@ _PROBLEM_STATUSES = (
     "413",
     "415",
     "422",
+    "428",
     "429",
     "500",
     "503",
@@ -162,6 +163,7 @@ _DESCRIPTIONS = {
     "400": "Not parsable", "401": "No valid credential", "403": "The scope is missing",
     "404": "Not in this tenant", "409": "Conflict of state", "412": "Stale If-Match",
     "413": "Too large", "415": "Media type not supported", "422": "Understood, but invalid",
+    "428": "If-Match is missing",
     "429": "Too many requests; see Retry-After", "500": "A mistake of ours",
     "503": "A needed service or the database does not answer; see Retry-After",
 }  # fmt: skip

@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared.errors import NOT_PARSABLE
+from shared.language import current_language, negotiate
 from shared.telemetry import REQUEST_SECONDS, REQUESTS, begin_trace, log
 from shared.web.problems import problem_response
 
@@ -39,6 +40,8 @@ class Edge:
             return
         headers = dict(scope["headers"])
         begin_trace(headers.get(b"traceparent", b"").decode("latin-1"))
+        language = negotiate(headers.get(b"accept-language", b"").decode("latin-1"))
+        current_language.set(language)
         scope.setdefault("state", {})["max_body_bytes"] = self.max_body_bytes
         started, status = time.perf_counter(), 500
 
@@ -47,7 +50,8 @@ class Edge:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 extra = _HEADERS[:2] if scope["path"].startswith(_DOCS_PATHS) else _HEADERS
-                message["headers"] = [*message["headers"], *extra]
+                spoken = (b"content-language", language.encode())
+                message["headers"] = [*message["headers"], *extra, spoken]
             await send(message)
 
         if b"%00" in scope.get("raw_path", b"") or b"%00" in scope.get("query_string", b""):

@@ -17,7 +17,7 @@ from pydantic import BaseModel
 
 from shared.clock import Clock
 from shared.database import Database
-from shared.errors import FORBIDDEN, STALE, UNAUTHENTICATED, UNAVAILABLE, invalid
+from shared.errors import FORBIDDEN, STALE, UNAUTHENTICATED, UNAVAILABLE, UNCONDITIONAL, invalid
 from shared.ledger import Ledger, Transaction, View
 from shared.ledger.rebuild import head_of
 from shared.settings import ServiceSettings
@@ -169,9 +169,14 @@ class Caller:
                 "Idempotency-Key."
             )
 
-    def demand_revision(self, revision: int) -> None:
-        """Honour `If-Match`: refuse with 412 when it names another revision."""
+    def demand_revision(self, revision: int, *, required: bool = False) -> None:
+        """Honour `If-Match`: refuse with 412 when it names another revision.
+
+        Where it is `required`, since two people may edit the same text, refuse with 428 without it.
+        """
         asked = self.request.headers.get("if-match")
+        if asked is None and required:
+            raise UNCONDITIONAL.refusal(f'Send `If-Match: "{revision}"` if you have read that.')
         if asked is None or asked.strip() == "*":
             return
         tags = [tag.strip().removeprefix("W/").strip('"') for tag in asked.split(",")]

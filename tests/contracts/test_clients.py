@@ -24,6 +24,8 @@ READ: list[tuple[type[BaseModel], str, str, str, str]] = [
     (goals_clients.BaselineRead, "metrics", "get", "/v1/metrics/{key}/baseline", "200"),
     (goals_clients.BaselineRead, "metrics", "post", "/v1/baselines", "201"),
     (goals_clients.CalendarRead, "metrics", "get", "/v1/calendar", "200"),
+    (goals_clients.QualityRead, "metrics", "get", "/v1/metrics/{key}/quality", "200"),
+    (goals_clients.CatalogueRead, "metrics", "get", "/v1/catalogue", "200"),
     (valuation_clients.InitiativeAnswer, "goals", "get", "/v1/initiatives/{initiative_id}", "200"),
     (valuation_clients.GoalAnswer, "goals", "get", "/v1/goals/{goal_id}", "200"),
     (valuation_clients.MetricAnswer, "metrics", "get", "/v1/metrics/{key}", "200"),
@@ -65,6 +67,13 @@ def _missing(
 ) -> list[str]:
     found: list[str] = []
     wanted, promised = _resolved(wanted, root), _resolved(promised, document)
+    if "oneOf" in promised:
+        # Whichever of the shapes is answered must hold what is read.
+        return [
+            lack
+            for shape in promised["oneOf"]
+            for lack in _missing(root, wanted, shape, document, where)
+        ]
     kinds, given = _kinds(wanted), _kinds(promised)
     if not given <= kinds | ({"string"} if "number" in kinds else set()):
         found.append(f"{where}: reads {sorted(kinds)}, is promised {sorted(given)}")

@@ -16,10 +16,23 @@ def draft(initiative: str, **more: Any) -> dict[str, Any]:
 
 def test_a_goal_says_what_it_serves_and_can_be_found_by_it(key: Key) -> None:
     initiative, (parent, _, _) = state_goals(key)
+    plan = key.post("goals", "/v1/v2moms", {
+        "initiative_id": initiative, "period": "FY2027", "vision": "We know", "values": ["Trust"],
+    })["id"]  # fmt: skip
+    objective = key.post("goals", "/v1/objectives", {
+        "initiative_id": initiative, "text": "Win back the south", "period": "2027",
+    })["id"]  # fmt: skip
     made = key.post("goals", "/v1/goals", draft(
         initiative, parent=parent, weight=0.5, aim="quick_use", rank=2, area="Sales south",
-        tags=["win", "south"], measure_of="FY2027", objective="Win back the south",
+        tags=["win", "south"], measure_of=plan, objective=objective,
     ))  # fmt: skip
+    assert key.get("goals", f"/v1/v2moms/{plan}")["v2mom"]["measures"] == [made["id"]]
+    found = key.get("goals", f"/v1/objectives/{objective}")["objective"]
+    assert (found["key_results"], found["closing"]) == ([made["id"]], None)
+    for name in ("measure_of", "objective"):
+        body = draft(initiative, **{name: "0" * 36})
+        problem = key.refused(422, "POST", "goals", "/v1/goals", json=body)
+        assert problem["errors"][0]["pointer"] == f"/{name}"
     assert (made["horizon"], made["parent"], made["weight"]) == ("long", parent, 0.5)
     shown = key.get("goals", f"/v1/goals/{made['id']}")["goal"]
     assert (shown["aim"], shown["rank"], shown["tags"]) == ("quick_use", 2, ["win", "south"])

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from services.goals.domain import deciding, judging
 from services.goals.domain import goal as domain
 from services.goals.domain.confidence import calibration, differs
 from services.goals.domain.goal import Goal, GoalClosed, Target, Verdict
@@ -25,7 +26,7 @@ def closed(first: Verdict, present: Verdict, value: str = "0.30", **changes: Any
 
 
 def abandoned() -> Goal:
-    return domain.evolve(committed(), domain.abandon(committed(), "Vendor left"))
+    return domain.evolve(committed(), deciding.abandon(committed(), "Vendor left"))
 
 
 @pytest.mark.parametrize(
@@ -65,20 +66,20 @@ def test_only_must_goals_count_unless_the_rule_is_about_all() -> None:
 
 def test_a_band_is_moved_towards_when_its_distance_shrinks() -> None:
     target = Target(band=(D("0.4"), D("0.5")))
-    promised = committed(target=target, target_value=None).present
+    promised = committed(target=target, target_value=None).promised
     assert promised is not None
     near, far, inside = D("0.3"), D("0.2"), D("0.45")
-    assert [domain.moved_right_way(promised, value) for value in (near, far, inside)] == [
+    assert [judging.moved_right_way(promised, value) for value in (near, far, inside)] == [
         True, False, True]  # fmt: skip
 
 
 def test_only_a_committed_goal_is_checked_in() -> None:
-    said = domain.check_in(committed(), "Ann", NOW, D("0.7"), "Two big deals")
+    said = deciding.check_in(committed(), "Ann", NOW, D("0.7"), "Two big deals")
     state = domain.evolve(committed(), said)
     assert (state.check_in, state.state) == (said, "committed")
     for other in (given(), abandoned(), closed("achieved", "achieved")):
         with pytest.raises(Refusal, match="only a committed goal"):
-            domain.check_in(other, "Ann", NOW, D("0.7"), "")
+            deciding.check_in(other, "Ann", NOW, D("0.7"), "")
 
 
 @pytest.mark.parametrize(

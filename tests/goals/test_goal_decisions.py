@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from services.goals.domain import deciding, judging
 from services.goals.domain import goal as domain
 from services.goals.domain.goal import (
     BaselineSpec,
@@ -27,6 +28,7 @@ from services.goals.domain.smart import Evidence, check, committable, horizon
 from shared.errors import Refusal
 
 D = Decimal
+TODAY = date(2024, 7, 1)
 
 
 def body(**changes: Any) -> GoalBody:
@@ -76,12 +78,12 @@ FAILING = {**GOOD, "M": "fail"}
 
 
 def committed(**changes: Any) -> Goal:
-    return given(domain.commit(given(), promise(**changes), GOOD, None))
+    return given(deciding.commit(given(), promise(**changes), GOOD, None, TODAY))
 
 
 def closed(value: str = "0.36") -> Goal:
     state = committed()
-    return domain.evolve(state, domain.close(state, D(value), "7-ab", target_period_over=True))
+    return domain.evolve(state, deciding.close(state, D(value), "7-ab", target_period_over=True))
 
 
 def test_a_draft_that_passes_its_check_is_committed() -> None:
@@ -93,34 +95,34 @@ def test_a_draft_that_passes_its_check_is_committed() -> None:
 
 def test_a_failing_letter_blocks_the_commitment_until_somebody_answers_for_it() -> None:
     with pytest.raises(Refusal, match="fails M"):
-        domain.commit(given(), promise(), FAILING, None)
+        deciding.commit(given(), promise(), FAILING, None, TODAY)
     override = Override(reason="Measured from March on", responsible="Ann")
-    state = given(domain.commit(given(), promise(), FAILING, override))
+    state = given(deciding.commit(given(), promise(), FAILING, override, TODAY))
     assert state.override == override
 
 
 def test_an_override_that_was_not_needed_leaves_no_mark() -> None:
     override = Override(reason="Just in case", responsible="Ann")
-    assert domain.commit(given(), promise(), GOOD, override).override is None
+    assert deciding.commit(given(), promise(), GOOD, override, TODAY).override is None
 
 
 def test_an_amendment_keeps_the_first_promise_beside_the_present_one() -> None:
     state = committed()
-    state = domain.evolve(state, domain.amend(state, promise("0.32"), "Two posts are open"))
+    state = domain.evolve(state, deciding.amend(state, promise("0.32"), "Two posts are open"))
     assert (state.first, state.present) == (promise("0.35"), promise("0.32"))
-    verdict = domain.close(state, D("0.33"), "7-ab", target_period_over=True)
+    verdict = deciding.close(state, D("0.33"), "7-ab", target_period_over=True)
     assert (verdict.first, verdict.present) == ("improved", "achieved")
 
 
 REFUSED: list[tuple[str, Callable[[], Any]]] = [
-    ("only a draft", lambda: domain.commit(committed(), promise(), GOOD, None)),
-    ("only a committed", lambda: domain.amend(given(), promise("0.3"), "why")),
-    ("changes nothing", lambda: domain.amend(committed(), promise(), "why")),
-    ("amend it instead", lambda: domain.redraft(committed(), body())),
-    ("not over", lambda: domain.close(committed(), D(1), "b", target_period_over=False)),
-    ("only a committed", lambda: domain.close(given(), D(1), "b", target_period_over=True)),
-    ("only a committed", lambda: domain.close(closed(), D(1), "b", target_period_over=True)),
-    ("is closed already", lambda: domain.abandon(closed(), "why")),
+    ("only a draft", lambda: deciding.commit(committed(), promise(), GOOD, None, TODAY)),
+    ("only a committed", lambda: deciding.amend(given(), promise("0.3"), "why")),
+    ("changes nothing", lambda: deciding.amend(committed(), promise(), "why")),
+    ("amend it instead", lambda: deciding.redraft(committed(), body())),
+    ("not over", lambda: deciding.close(committed(), D(1), "b", target_period_over=False)),
+    ("only a committed", lambda: deciding.close(given(), D(1), "b", target_period_over=True)),
+    ("only a committed", lambda: deciding.close(closed(), D(1), "b", target_period_over=True)),
+    ("is closed already", lambda: deciding.abandon(closed(), "why")),
 ]
 
 
@@ -159,7 +161,7 @@ def test_a_redefined_metric_is_noted_and_changes_nothing_promised() -> None:
 def test_the_verdict_follows_the_rule_that_was_fixed(
     commitment: Commitment, value: str, verdict: str
 ) -> None:
-    assert domain.judge(commitment, D(value)) == verdict
+    assert judging.judge(commitment, D(value)) == verdict
 
 
 @pytest.mark.parametrize(

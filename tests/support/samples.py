@@ -16,7 +16,7 @@ WIN_RATE: dict[str, Any] = {
 GUIDELINES = {
     "how": "Counted by closing date",
     "sources": ["CRM"],
-    "cadence": "monthly",
+    "cadence": "quarterly",
     "responsible": "Sales operations",
     "helpers": ["CRM administrator"],
 }

@@ -12,6 +12,7 @@ from services.goals.api.shapes import CheckIn
 from services.goals.commands import goals as commands
 from services.goals.domain.confidence import calibration
 from services.goals.queries import states as queries
+from services.goals.queries.states import MAX_GOALS
 from shared.ledger import Transaction
 from shared.web.routes import router as make_router
 from shared.web.runtime import Answer, Caller, Reader, reads, writes
@@ -19,7 +20,6 @@ from shared.web.wire import Figure, Known, Number, Wire
 from shared.words import Prose
 
 router = make_router("goals")
-MAX_GOALS = 2_000
 
 
 class NewCheckIn(Wire):
@@ -95,7 +95,7 @@ def show_calibration(reader: Annotated[Reader, Depends(reads("goals:read"))]) ->
         told: list[tuple[Decimal, bool]] = []
         for goal in queries.goal_list(view, None, "", MAX_GOALS):
             if goal.verdict is not None:
-                achieved = goal.verdict.present == "achieved"
+                achieved = goal.verdict.present in ("achieved", "delivered")
                 said = queries.check_ins(view, goal.goal_id)
                 told += [(one.confidence, achieved) for one in said]
         buckets, brier = calibration(told)

@@ -3,21 +3,13 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import Depends, Query, Response
 
-from services.goals.api.drafts import (
-    Abandon,
-    Amend,
-    Close,
-    Commit,
-    GoalDraft,
-    NewGoal,
-    TargetBody,
-)
+from services.goals.api.drafts import AnyDraft, AnyNewGoal, DeliverableDraft, GoalDraft
 from services.goals.api.shapes import (
-    Goal,
+    AnyGoal,
     GoalAnswer,
     History,
     HistoryItem,
@@ -25,19 +17,21 @@ from services.goals.api.shapes import (
     Smart,
     shown,
 )
-from services.goals.clients import BaselineRead, MetricsClient
+from services.goals.clients import MetricsClient
 from services.goals.commands import goals as commands
 from services.goals.commands.governance import authority
 from services.goals.domain.body import Decision
-from services.goals.domain.goal import Commitment, GoalBody, Override, Target, demand_committable
+from services.goals.domain.goal import AnyBody, DeliverableBody, GoalBody
 from services.goals.domain.goal import Goal as State
 from services.goals.domain.smart import Letter, committable
+from services.goals.domain.texts import text
 from services.goals.queries import alignment, assessment
 from services.goals.queries import states as queries
 from services.goals.queries.assessment import Question
-from shared.errors import STALE, Refusal
+from services.goals.queries.history import history
+from shared.errors import invalid
 from shared.ledger import Transaction
-from shared.periods import Calendar, grain_of
+from shared.periods import grain_of
 from shared.web.pages import Page, Pages
 from shared.web.routes import router as make_router
 from shared.web.runtime import Answer, Caller, Reader, reads, writes
@@ -53,16 +47,22 @@ def question(caller: Caller) -> Question:
     return Question(client, caller.principal.credential, known_at)
 
 
-def _today(caller: Caller, asked: Question) -> date:
+def today_of(caller: Caller, asked: Question) -> date:
+    """The day that it is in the organisation's calendar, as known to the caller."""
     moment = asked.known_at or caller.runtime.clock.now()
     return asked.calendar().day_of(moment)
 
 
-def _body(caller: Caller, draft: GoalDraft, initiative_id: str, asked: Question) -> GoalBody:
+def _body(
+    caller: Caller, draft: GoalDraft | DeliverableDraft, initiative_id: str, asked: Question
+) -> AnyBody:
     """The goal's statement, completed from the metric and the calendar."""
+    if isinstance(draft, DeliverableDraft):
+        return _delivery(caller, draft, initiative_id, asked)
     metric, days = asked.metric(draft.metric), asked.calendar()
+    if draft.nature == "value" and metric.nature == "usage":
+        raise invalid("/nature", text("usage_is_not_value", metric=metric.key)["text"], "usage")
     stated = draft.model_dump()
-    stated.pop("kind")
     first = draft.baseline.periods[0] if draft.baseline.periods else draft.target_period
     for index, name in enumerate(draft.baseline.periods or []):
         assessment.parse(name, days, f"/baseline/periods/{index}")
@@ -75,7 +75,7 @@ def _body(caller: Caller, draft: GoalDraft, initiative_id: str, asked: Question)
         "horizon": alignment.horizon_of(
             draft.horizon,
             assessment.parse(last, days, "/baseline/periods").end if last else None,
-            _today(caller, asked),
+            today_of(caller, asked),
             due,
         ),
         "initiative_id": initiative_id,
@@ -86,6 +86,20 @@ def _body(caller: Caller, draft: GoalDraft, initiative_id: str, asked: Question)
         **assessment.defaults_from(metric, stated),
     }
     return GoalBody.model_validate(stated)
+
+
+def _delivery(
+    caller: Caller, draft: DeliverableDraft, initiative_id: str, asked: Question
+) -> DeliverableBody:
+    if draft.budget is not None and draft.budget.metric is not None:
+        asked.metric(draft.budget.metric)
+    today = today_of(caller, asked)
+    stated = {
+        **draft.model_dump(), "initiative_id": initiative_id, "indicator": "lagging",
+        "nature": "operational",
+        "horizon": alignment.horizon_of(draft.horizon, None, today, draft.due),
+    }  # fmt: skip
+    return DeliverableBody.model_validate(stated)
 
 
 def _smart(goal_id: str, letters: dict[str, Letter]) -> Smart:
@@ -103,18 +117,18 @@ def _smart(goal_id: str, letters: dict[str, Letter]) -> Smart:
     )
 
 
-@router.post("/goals", status_code=201, response_model=Goal)
+@router.post("/goals", status_code=201, response_model=AnyGoal)
 def create_goal(
-    body: NewGoal, caller: Annotated[Caller, Depends(writes("goals:write"))]
+    body: AnyNewGoal, caller: Annotated[Caller, Depends(writes("goals:write"))]
 ) -> Response:
     """State a goal of an initiative; it is a draft until it is committed.
 
-    The metric must exist; the answer to `GET /v1/goals/{id}/smart` says what is still missing.
+    A measured goal's metric must exist. The answer to `GET /v1/goals/{id}/smart` says what is still
+    missing.
     """
     if (stored := caller.replayed()) is not None:
         return stored
-    draft = GoalDraft.model_validate(body.model_dump(exclude={"initiative_id"}))
-    stated = _body(caller, draft, body.initiative_id, question(caller))
+    stated = _body(caller, body, body.initiative_id, question(caller))
 
     def work(transaction: Transaction) -> Answer:
         state = commands.draft_goal(transaction, stated)
@@ -130,7 +144,7 @@ def list_goals(
     initiative_id: Annotated[
         str | None, Query(max_length=36, description="Only of this one")
     ] = None,
-) -> Page[Goal]:
+) -> Page[AnyGoal]:
     """List goals, oldest first."""
     with reader.view() as view:
         rows = queries.goal_list(view, initiative_id, pages.text_after(), pages.limit + 1)
@@ -153,10 +167,10 @@ def get_goal(
         )
 
 
-@router.put("/goals/{goal_id}", response_model=Goal)
+@router.put("/goals/{goal_id}", response_model=AnyGoal)
 def redraft_goal(
     goal_id: str,
-    body: GoalDraft,
+    body: AnyDraft,
     caller: Annotated[Caller, Depends(writes("goals:write"))],
 ) -> Response:
     """State a draft anew; a committed goal is amended instead."""
@@ -185,67 +199,10 @@ def check_goal(goal_id: str, reader: Annotated[Reader, Depends(reads("goals:read
     with reader.view() as view:
         state = queries.goal(view, goal_id)
         retrospective = queries.initiative(view, state.body.initiative_id).body.retrospective
-    today = _today(reader, asked)
-    letters, _, _ = assessment.smart_of(asked, state.body, today, retrospective=retrospective)
-    return _smart(goal_id, letters)
-
-
-@router.post("/goals/{goal_id}/commit", response_model=Goal)
-def commit_goal(
-    goal_id: str,
-    body: Commit,
-    caller: Annotated[Caller, Depends(writes("goals:write"))],
-) -> Response:
-    """Commit a goal: baseline, target, due date and metric version are fixed.
-
-    A goal that fails S, M or T is refused, unless an `override` names the reason and who answers
-    for it. The baseline is frozen in metrics with the caller's credential.
-    """
-    if (stored := caller.replayed()) is not None:
-        return stored
-    asked = question(caller)
-    with caller.runtime.ledger.view(caller.tenant_id) as view:
-        draft = queries.goal(view, goal_id)
-        retrospective = queries.initiative(view, draft.body.initiative_id).body.retrospective
-    caller.demand_revision(draft.revision)
-    letters, found, metric = assessment.smart_of(
-        asked, draft.body, _today(caller, asked), retrospective=retrospective
-    )
-    smart: dict[str, str] = {name: letter.result for name, letter in letters.items()}
-    override = Override(**body.override.model_dump()) if body.override else None
-    promised = draft.body
-    if draft.state == "draft" and (committable(letters) or override) and found.id is None:
-        found = _frozen(asked, promised, found)
-
-    def work(transaction: Transaction) -> Answer:
-        state = queries.goal(transaction, goal_id)
-        caller.demand_revision(state.revision)
-        if state.revision != draft.revision:
-            raise _moved_on()
-        demand_committable(state, smart, override)
-        right = authority_for(transaction, caller, state, "commit", body.acting_reason)
-        commitment = assessment.commitment_of(
-            found, metric, promised.target, promised.target_period, promised.due
-        )
-        changed = commands.commit_goal(transaction, state, commitment, smart, override, right)
-        return Answer(shown(changed), 200, changed.revision)
-
-    return caller.command(work)
-
-
-def _frozen(asked: Question, promised: GoalBody, found: BaselineRead) -> BaselineRead:
-    """A goal's baseline, frozen in metrics."""
-    if found.value is None:
-        raise assessment.no_baseline(found)
-    spec = promised.baseline
-    return asked.metrics.freeze_baseline(
-        asked.credential, promised.metric, spec.periods, spec.method, promised.where,
-        f"Baseline of the goal {promised.title!r}",
-    )  # fmt: skip
-
-
-def _moved_on() -> Refusal:
-    return STALE.refusal("The goal was changed while it was checked; look at it again.")
+        around = alignment.surroundings(view, state)
+    today = today_of(reader, asked)
+    found = assessment.smart_of(asked, state, today, around, retrospective=retrospective)
+    return _smart(goal_id, found.letters)
 
 
 def authority_for(
@@ -259,95 +216,6 @@ def authority_for(
     )  # fmt: skip
 
 
-def demand_ahead(caller: Caller, target_period: str | None, days: Calendar) -> None:
-    """Refuse to move a promise into a period that is over."""
-    if target_period is not None:
-        today = days.day_of(caller.runtime.clock.now())
-        assessment.demand_ahead(assessment.due_of(target_period, days), target_period, today)
-
-
-def amended(
-    present: Commitment | None, target: TargetBody | None, target_period: str | None,
-    days: Calendar,
-) -> Commitment | None:  # fmt: skip
-    """What is promised after an amendment; None where nothing is promised yet."""
-    if present is None:
-        return None
-    changes: dict[str, Any] = {}
-    if target is not None:
-        stated = Target.model_validate(target.model_dump())
-        changes |= {"target": stated, "target_value": stated.resolve(present.baseline.value)}
-    if target_period is not None:
-        assessment.demand_after_baseline(present, target_period, days)
-        due = assessment.due_of(target_period, days)
-        changes |= {"target_period": target_period, "due": due}
-    return present.model_copy(update=changes)
-
-
-@router.post("/goals/{goal_id}/amend", response_model=Goal)
-def amend_goal(
-    goal_id: str, body: Amend, caller: Annotated[Caller, Depends(writes("goals:write"))]
-) -> Response:
-    """Change what is promised; the verdict is given against the first promise too."""
-    if (stored := caller.replayed()) is not None:
-        return stored
-    asked = question(caller)
-    days = asked.calendar()
-    demand_ahead(caller, body.target_period, days)
-
-    def work(transaction: Transaction) -> Answer:
-        state = queries.goal(transaction, goal_id)
-        caller.demand_revision(state.revision)
-        right = authority_for(transaction, caller, state, "amend", body.acting_reason)
-        promise = amended(state.present, body.target, body.target_period, days)
-        changed = commands.amend_goal(transaction, state, promise, body.reason, right)
-        return Answer(shown(changed), 200, changed.revision)
-
-    return caller.command(work)
-
-
-@router.post("/goals/{goal_id}/close", response_model=Goal)
-def close_goal(
-    goal_id: str, body: Close, caller: Annotated[Caller, Depends(writes("goals:write"))]
-) -> Response:
-    """Judge a goal by the figure of its target period, against the first and present promise."""
-    if (stored := caller.replayed()) is not None:
-        return stored
-    asked = question(caller)
-    with caller.runtime.ledger.view(caller.tenant_id) as view:
-        judged = queries.goal(view, goal_id)
-    value, basis, period = assessment.figure_of_target(asked, judged)
-    today = _today(caller, asked)
-
-    def work(transaction: Transaction) -> Answer:
-        state = queries.goal(transaction, goal_id)
-        caller.demand_revision(state.revision)
-        if state.revision != judged.revision:
-            raise _moved_on()
-        changed = commands.close_goal(
-            transaction, state, value, basis, target_period_over=period.end <= today
-        )
-        return Answer(shown(changed), 200, changed.revision)
-
-    return caller.command(work)
-
-
-@router.post("/goals/{goal_id}/abandon", response_model=Goal)
-def abandon_goal(
-    goal_id: str, body: Abandon, caller: Annotated[Caller, Depends(writes("goals:write"))]
-) -> Response:
-    """Give a goal up, with a reason."""
-
-    def work(transaction: Transaction) -> Answer:
-        state = queries.goal(transaction, goal_id)
-        caller.demand_revision(state.revision)
-        right = authority_for(transaction, caller, state, "abandon", body.acting_reason)
-        changed = commands.abandon_goal(transaction, state, body.reason, right)
-        return Answer(shown(changed), 200, changed.revision)
-
-    return caller.command(work)
-
-
 @router.get("/goals/{goal_id}/history")
 def get_goal_history(
     goal_id: str, reader: Annotated[Reader, Depends(reads("goals:read"))]
@@ -355,10 +223,7 @@ def get_goal_history(
     """Tell in words who changed what of a goal, when and why."""
     with reader.view() as view:
         return History(
-            items=[
-                HistoryItem(**{**e, "what": Text(**e["what"])})
-                for e in queries.history(view, goal_id)
-            ],
+            items=[HistoryItem(**e) for e in history(view, f"goal/{goal_id}")],
             known_at=view.known_at,
             basis=view.basis.token,
             open=view.open,

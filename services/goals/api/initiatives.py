@@ -6,11 +6,13 @@ from datetime import date
 from typing import Annotated, Any, Literal
 
 from fastapi import Depends, Response
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from services.goals.api.shapes import History, HistoryItem
 from services.goals.commands import goals as commands
 from services.goals.domain.initiative import Initiative as State
 from services.goals.queries import states as queries
+from services.goals.queries.history import history
 from shared.ledger import Transaction
 from shared.money import Currency
 from shared.web.pages import Page, Pages
@@ -21,6 +23,8 @@ from shared.words import Id, Name, Prose, Reason
 
 router = make_router("initiatives")
 OutcomeName = Literal["successful", "unsuccessful", "undecided"]
+Status = Literal["planned", "running", "live", "ended"]
+Aim = Literal["control", "quick_use", "automation"]
 SystemKind = Literal["crm", "erp", "bpm", "hrm", "e_commerce", "contact_centre", "other"]
 
 
@@ -28,7 +32,20 @@ class PhaseBody(Wire):
     """A part of a roll-out with a go-live of its own."""
 
     name: Name = Field(description="Name of the phase")
+    starts_on: date | None = Field(None, description="First day of work")
     go_live: date | None = Field(None, description="First day of use")
+    ends_on: date | None = Field(None, description="Last day of work")
+
+    @model_validator(mode="after")
+    def _begins_before_it_ends(self) -> PhaseBody:
+        demand_order(self.starts_on, self.ends_on, "phase")
+        return self
+
+
+def demand_order(begins: date | None, ends: date | None, what: str) -> None:
+    """Refuse what ends before it begins."""
+    if begins is not None and ends is not None and ends < begins:
+        raise ValueError(f"the {what} ends before it begins")
 
 
 class SuccessRuleBody(Wire):
@@ -58,6 +75,29 @@ class NewInitiative(Wire):
         default_factory=SuccessRuleBody, description="Fixed at the start, applied at the end"
     )
     retrospective: bool = Field(False, description="Set up after the fact, from loaded history")
+    status: Status = Field("planned", description="Where it stands")
+    aims: list[Aim] = Field(
+        default_factory=list, max_length=3, description="What the system is introduced for: "
+        "control of information, quick use of it for decisions, automation of work"
+    )  # fmt: skip
+    systems: list[Name] = Field(
+        default_factory=list, max_length=50, description="Systems that are involved"
+    )
+    decided_on: date | None = Field(None, description="When it was decided")
+    starts_on: date | None = Field(None, description="First day of work")
+    planned_end: date | None = Field(None, description="Last day, as planned")
+    units: list[Name] = Field(
+        default_factory=list, max_length=200, description="Organisational units"
+    )
+    areas: list[Name] = Field(default_factory=list, max_length=200, description="Digital areas")
+
+    @model_validator(mode="after")
+    def _begins_before_it_ends(self) -> NewInitiative:
+        demand_order(self.starts_on, self.planned_end, "initiative")
+        names = [phase.name for phase in self.phases]
+        if len(set(names)) < len(names):
+            raise ValueError("two phases have the same name")
+        return self
 
 
 class InitiativeChange(Change):
@@ -70,6 +110,17 @@ class InitiativeChange(Change):
     project_owner: Name | None = Field(None, description="Who runs the project")
     go_live: date | None = Field(None, description="First day of use")
     phases: list[PhaseBody] | None = Field(None, max_length=50, description="Phases in order")
+    status: Status | None = Field(None, description="Where it stands")
+    aims: list[Aim] | None = Field(None, max_length=3, description="What it is introduced for")
+    systems: list[Name] | None = Field(None, max_length=50, description="Systems involved")
+    decided_on: date | None = Field(None, description="When it was decided")
+    starts_on: date | None = Field(None, description="First day of work")
+    planned_end: date | None = Field(None, description="Last day, as planned")
+    units: list[Name] | None = Field(None, max_length=200, description="Organisational units")
+    areas: list[Name] | None = Field(None, max_length=200, description="Digital areas")
+    success_rule: SuccessRuleBody | None = Field(
+        None, description="Only before the first goal is committed; then it is fixed"
+    )
     reason: Reason = Field(description="Why it changes")
 
 
@@ -203,3 +254,15 @@ def exit_initiative(
         return Answer(_shown(judged), 200, judged.revision)
 
     return caller.command(work)
+
+
+@router.get("/initiatives/{initiative_id}/history")
+def get_initiative_history(
+    initiative_id: str, reader: Annotated[Reader, Depends(reads("goals:read"))]
+) -> History:
+    """Tell in words who changed what of an initiative, when and why."""
+    with reader.view() as view:
+        return History(
+            items=[HistoryItem(**e) for e in history(view, f"initiative/{initiative_id}")],
+            known_at=view.known_at, basis=view.basis.token, open=view.open,
+        )  # fmt: skip

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
+from decimal import Decimal
 from typing import Annotated, Any
 
 from fastapi import Depends, Query
@@ -12,21 +13,28 @@ from fastapi import Depends, Query
 from services.goals.api.goals import question
 from services.goals.api.shapes import (
     BaselineShown,
+    DeliveryProgress,
     Progress,
     ProgressBasis,
     ProgressTarget,
     ProgressValue,
+    StepShown,
 )
 from services.goals.clients import ValueRead
 from services.goals.domain.confidence import differs
-from services.goals.domain.goal import Commitment, Goal
+from services.goals.domain.goal import Commitment, DeliverableBody, DeliveryPromise, Goal
 from services.goals.domain.texts import text
 from services.goals.queries import states as queries
 from services.goals.queries.assessment import Question
-from services.goals.queries.standing import Standing, standings
+from services.goals.queries.standing import (
+    AnyStanding,
+    DeliveryStanding,
+    Standing,
+    standings,
+)
 from shared.errors import Refusal
 from shared.web.routes import router as make_router
-from shared.web.runtime import Reader, reads
+from shared.web.runtime import Caller, Reader, reads
 
 router = make_router("goals")
 
@@ -47,10 +55,7 @@ def get_goal_progress(
     with reader.view() as view:
         state = queries.goal(view, goal_id)
         moment, goals_basis = view.known_at, view.basis.token
-    known_at = moment if reader.known_at or reader.basis else None
-    asked = question(reader)
-    known = Question(asked.metrics, asked.credential, known_at, metrics_basis)
-    (found,), basis = progress_of_all(known, [state], moment)
+    (found,), basis = progress_of_all(asked_as(reader, moment, metrics_basis), [state], moment)
     return found.shown(moment, ProgressBasis(goals=goals_basis, metrics=basis))
 
 
@@ -59,23 +64,37 @@ class Found:
     """Where a goal stands, or why nobody can say."""
 
     goal: Goal
-    standing: Standing | None
+    standing: AnyStanding | None
     status: str
     because: list[dict[str, Any]]
 
+    @property
+    def score(self) -> Decimal | None:
+        """Its score as a key result: the share of the way that is done, below 0 where worse.
+
+        A band scores 1 inside and 0 outside; None while nobody can say.
+        """
+        promised = self.goal.promised
+        if self.standing is None:
+            return None
+        if promised is not None and promised.target.band is not None:
+            return {"on_track": Decimal(1), "off_track": Decimal(0)}.get(self.status)
+        return self.standing.reading.fraction
+
     def shown(self, moment: datetime, basis: ProgressBasis) -> Progress:
-        promised, standing = self.goal.present, self.standing
-        reading = standing.reading if standing else None
+        promised, standing = self.goal.promised, self.standing
+        measured = standing if isinstance(standing, Standing) else None
         return Progress.model_validate(
             {
                 "goal_id": self.goal.goal_id,
                 "status": self.status,
                 "baseline": _baseline(promised) if promised else None,
-                "current": _value(standing.current) if standing else None,
-                "running": _value(standing.running) if standing and standing.running else None,
+                "current": _value(measured.current) if measured else None,
+                "running": _value(measured.running) if measured and measured.running else None,
                 "target": _target(promised) if promised else None,
-                "fraction": reading.fraction if reading else None,
-                "expected_fraction": reading.expected_fraction if reading else None,
+                "delivery": self._delivery(moment),
+                "fraction": standing.reading.fraction if standing else None,
+                "expected_fraction": standing.reading.expected_fraction if standing else None,
                 "because": self.because,
                 "check_in": self._check_in(),
                 "known_at": moment,
@@ -83,11 +102,33 @@ class Found:
             }
         )
 
+    def _delivery(self, moment: datetime) -> DeliveryProgress | None:
+        body, promise = self.goal.body, self.goal.present
+        if not isinstance(body, DeliverableBody) or not isinstance(promise, DeliveryPromise):
+            return None
+        done = self.goal.steps_done
+        ahead = sorted((s for s in body.steps if s.title not in done), key=lambda step: step.due)
+        told = self.standing if isinstance(self.standing, DeliveryStanding) else None
+        return DeliveryProgress(
+            due=promise.due, days_left=(promise.due - moment.date()).days,
+            steps_done=len(done), steps=len(body.steps),
+            next_step=StepShown(title=ahead[0].title, due=ahead[0].due, done_on=None)
+            if ahead else None,
+            budget=promise.budget, spent=_value(told.spent) if told and told.spent else None,
+        )  # fmt: skip
+
     def _check_in(self) -> dict[str, Any] | None:
         said = self.goal.check_in
         if said is None:
             return None
         return {**said.model_dump(), "differs": differs(said.confidence, self.status)}
+
+
+def asked_as(caller: Caller, moment: datetime, metrics_basis: str | None = None) -> Question:
+    """A question to metrics as known when the caller asks: at a past moment, or now."""
+    asked = question(caller)
+    past = isinstance(caller, Reader) and (caller.known_at or caller.basis)
+    return Question(asked.metrics, asked.credential, moment if past else None, metrics_basis)
 
 
 def progress_of_all(
@@ -98,7 +139,7 @@ def progress_of_all(
     While it does not, every committed goal has `no_data` with the cause.
     """
     committed = [goal for goal in goals if goal.present is not None]
-    told: dict[str, Standing | str] = {}
+    told: dict[str, AnyStanding | str] = {}
     basis = None
     try:
         if committed:
@@ -109,16 +150,29 @@ def progress_of_all(
         if refusal.problem.status != 503:
             raise
         told = {goal.goal_id: refusal.detail for goal in committed}
-    return [_found(goal, told.get(goal.goal_id)) for goal in goals], basis
+    today = moment.date()
+    return [_found(goal, told.get(goal.goal_id), today) for goal in goals], basis
 
 
-def _found(goal: Goal, told: Standing | str | None) -> Found:
+def _found(goal: Goal, told: AnyStanding | str | None, today: date) -> Found:
     if goal.present is None:
-        return Found(goal, None, "not_started", [text("not_committed")])
-    if isinstance(told, Standing):
+        return _not_yet(goal, today)
+    if told is not None and not isinstance(told, str):
         return Found(goal, told, told.reading.status, told.reading.because)
-    cause = text("no_current_value", period=goal.present.target_period, reason=told)
-    return Found(goal, None, "no_data", [cause])
+    period = goal.promised.target_period if goal.promised else goal.due.isoformat()
+    return Found(goal, None, "no_data", [text("no_current_value", period=period, reason=told)])
+
+
+def _not_yet(goal: Goal, today: date) -> Found:
+    """A draft, or a goal that is measured first: `stale` once its instrument is overdue."""
+    measuring = goal.measuring
+    if measuring is None:
+        return Found(goal, None, "not_started", [text("not_committed")])
+    by = measuring.by.isoformat()
+    if measuring.by < today:
+        return Found(goal, None, "stale", [text("measured_late", by=by)])
+    said = text("measured_first", instrument=measuring.instrument, by=by)
+    return Found(goal, None, "not_started", [said])
 
 
 def _baseline(promised: Commitment) -> BaselineShown:

@@ -7,8 +7,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from services.goals.api.drafts import ActingReason, TargetBody
+from services.goals.api.drafts import ActingReason, Cost, TargetBody
 from services.goals.domain.review import Review as State
+from services.goals.domain.texts import told_again
 from shared.web.wire import InstantField, Known, PeriodName, Wire
 from shared.words import Id, Name, Prose, Reason
 
@@ -40,14 +41,18 @@ class NewDecision(Wire):
     goal_id: Id | None = Field(None, description="The goal that it is about")
     target: TargetBody | None = Field(None, description="With amend: the new target")
     target_period: PeriodName | None = Field(None, description="With amend: the new target period")
+    due: date | None = Field(None, description="With amend, of a deliverable: the new due date")
+    budget: Cost | None = Field(None, description="With amend, of a deliverable: the new budget")
     answer_by: date | None = Field(None, description="With escalate: day by which it is answered")
     acting_reason: ActingReason = None
 
     @model_validator(mode="after")
     def _has_what_it_needs(self) -> NewDecision:
-        amends = self.target is not None or self.target_period is not None
-        if amends != (self.kind == "amend"):
-            raise ValueError("`target` and `target_period` go with amend, and amend needs one")
+        changes = (self.target, self.target_period, self.due, self.budget)
+        if any(change is not None for change in changes) != (self.kind == "amend"):
+            raise ValueError(
+                "`target`, `target_period`, `due` and `budget` go with amend, and amend needs one"
+            )
         if (self.answer_by is not None) != (self.kind == "escalate"):
             raise ValueError("`answer_by` goes with escalate, and escalate needs it")
         if self.kind in _ABOUT_A_GOAL and self.goal_id is None:
@@ -138,6 +143,7 @@ def shown(state: State) -> Review:
         {"id": one.action_id, **one.model_dump(exclude={"action_id"})} for one in state.actions
     ]
     return Review.model_validate(
-        {**told, "id": state.record_id, "scorecard_known_at": state.known_at,
+        {**told, "id": state.record_id, "scorecard": told_again(state.scorecard),
+         "scorecard_known_at": state.known_at,
          "decisions": decisions, "actions": actions}
     )  # fmt: skip

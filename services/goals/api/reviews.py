@@ -7,8 +7,9 @@ from typing import Annotated, Any
 
 from fastapi import Depends, Query, Response
 
-from services.goals.api.goals import amended, demand_ahead, question
+from services.goals.api.goals import question
 from services.goals.api.minutes import minutes_page
+from services.goals.api.promises import amended
 from services.goals.api.review_shapes import (
     AnswerBody,
     NewAction,
@@ -20,7 +21,7 @@ from services.goals.api.review_shapes import (
     ReviewVerified,
     shown,
 )
-from services.goals.api.scorecard import Scorecard, scorecard
+from services.goals.api.scorecard import Scorecard, Seen, scorecard
 from services.goals.commands import goals as goal_commands
 from services.goals.commands import governance
 from services.goals.domain.body import LEVELS, Body, Decision
@@ -32,6 +33,7 @@ from services.goals.queries.assessment import Question
 from services.goals.queries.records import MAX_RECORDS
 from shared.errors import CONFLICT, UNAVAILABLE, invalid
 from shared.ids import new_id
+from shared.language import in_language
 from shared.ledger import Transaction, View
 from shared.web.pages import Page, Pages
 from shared.web.routes import router as make_router
@@ -60,7 +62,9 @@ def _once_more(
     asked = question(caller)
     known = Question(asked.metrics, asked.credential, None, metrics_basis)
     with caller.runtime.ledger.view(caller.tenant_id, known_at=known_at) as view:
-        card = scorecard(known, view, initiative_id)
+        seen = Seen.of(view, initiative_id)
+    with in_language("en"):
+        card = scorecard(known, seen)
     promised = any(one.goal.commitment for group in card.groups for one in group.goals)
     if promised and card.basis.metrics is None:
         raise UNAVAILABLE.refusal(
@@ -148,7 +152,8 @@ def verify_review(
 
 
 def _differences(before: Any, after: Any, pointer: str) -> list[str]:
-    if isinstance(before, dict) and isinstance(after, dict) and before.keys() == after.keys():
+    if isinstance(before, dict) and isinstance(after, dict) and before.keys() <= after.keys():
+        # What is shown since then beside it was not frozen.
         return [d for k in before for d in _differences(before[k], after[k], f"{pointer}/{k}")]
     if isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
         pairs = enumerate(zip(before, after, strict=True))
@@ -168,8 +173,7 @@ def decide(
     if (stored := caller.replayed()) is not None:
         return stored
     days = question(caller).calendar() if body.kind == "amend" else None
-    if days is not None:
-        demand_ahead(caller, body.target_period, days)
+    now = caller.runtime.clock.now()
 
     def work(transaction: Transaction) -> Answer:
         state = records.review(transaction, review_id)
@@ -183,7 +187,7 @@ def decide(
                 goal_commands.abandon_goal(transaction, goal, reason, right)
             else:
                 assert days is not None, "an amendment was read with the calendar"
-                promise = amended(goal.present, body.target, body.target_period, days)
+                promise = amended(goal, body, days.day_of(now), days)
                 goal_commands.amend_goal(transaction, goal, promise, reason, right)
         above = _above(transaction, met) if body.kind == "escalate" else None
         decided = Decided(

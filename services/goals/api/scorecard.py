@@ -3,26 +3,32 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Annotated, Literal
 
 from fastapi import Depends, Query
 from pydantic import Field
 
-from services.goals.api.goals import question
-from services.goals.api.progress import progress_of_all
-from services.goals.api.shapes import Goal, Progress, ProgressBasis, shown
+from services.goals.api.progress import asked_as, progress_of_all
+from services.goals.api.shapes import AnyGoal, Progress, ProgressBasis, shown
+from services.goals.domain.goal import Goal as State
+from services.goals.domain.initiative import Initiative
 from services.goals.domain.scorecard import HORIZONS, needs_attention
 from services.goals.domain.smart import horizon
 from services.goals.queries import states as queries
 from services.goals.queries.assessment import Question
+from services.goals.queries.states import MAX_GOALS
 from shared.ledger import View
 from shared.web.routes import router as make_router
 from shared.web.runtime import Reader, reads
 from shared.web.wire import InstantField, Wire
 
 router = make_router("scorecard")
-MAX_GOALS = 2_000
-Grouping = Literal["horizon", "audience", "priority", "phase", "business_owner", "initiative_id"]
+Grouping = Literal[
+    "horizon", "audience", "priority", "phase", "business_owner", "initiative_id", "area", "aim",
+    "objective",
+]  # fmt: skip
 ShownBy = Annotated[Grouping, Query(description="What the goals are shown by")]
 MetricsBasis = Annotated[
     str | None, Query(max_length=64, description="Basis of the metrics ledger to answer from")
@@ -32,9 +38,9 @@ MetricsBasis = Annotated[
 class ScorecardGoal(Wire):
     """A goal and where it stands."""
 
-    goal: Goal = Field(description="The goal")
+    goal: AnyGoal = Field(description="The goal")
     horizon: Literal["short", "medium", "long"] = Field(
-        description="short: due within a quarter, medium: within a year, long: beyond"
+        description="The goal's horizon; of goals from before this was kept: how far it is to go"
     )
     progress: Progress = Field(description="Where it stands, with proof")
 
@@ -50,6 +56,9 @@ class Scorecard(Wire):
     """Goals at a glance, all from one basis."""
 
     initiative_id: str | None = Field(description="Whose goals; null for all initiatives")
+    retrospective: bool = Field(
+        description="Whether the initiative was set up after the fact, from loaded history"
+    )
     states: dict[str, int] = Field(description="Goals by state")
     statuses: dict[str, int] = Field(description="Committed goals by status")
     verdicts: dict[str, int] = Field(description="Judged goals by verdict on the present promise")
@@ -70,7 +79,8 @@ def show_scorecard(
     Metrics is asked once, from one basis, for all of them.
     """
     with reader.view() as view:
-        return scorecard(_asked(reader, view, metrics_basis), view, None, by)
+        seen = Seen.of(view, None)
+    return scorecard(asked_as(reader, seen.known_at, metrics_basis), seen, by)
 
 
 @router.get("/initiatives/{initiative_id}/scorecard")
@@ -82,43 +92,51 @@ def show_initiative_scorecard(
 ) -> Scorecard:
     """Show the goals of an initiative: what needs attention first."""
     with reader.view() as view:
-        queries.initiative(view, initiative_id)
-        return scorecard(_asked(reader, view, metrics_basis), view, initiative_id, by)
+        seen = Seen.of(view, initiative_id)
+    return scorecard(asked_as(reader, seen.known_at, metrics_basis), seen, by)
 
 
-def _asked(reader: Reader, view: View, metrics_basis: str | None) -> Question:
-    asked = question(reader)
-    known_at = view.known_at if reader.known_at or reader.basis else None
-    return Question(asked.metrics, asked.credential, known_at, metrics_basis)
+@dataclass(frozen=True)
+class Seen:
+    """The goals as known at a view, which is left before metrics is asked about them."""
+
+    initiative: Initiative | None
+    goals: list[State]
+    known_at: datetime
+    basis: str
+
+    @classmethod
+    def of(cls, view: View, initiative_id: str | None) -> Seen:
+        found = queries.initiative(view, initiative_id) if initiative_id is not None else None
+        goals = queries.goal_list(view, initiative_id, "", MAX_GOALS)
+        return cls(found, goals, view.known_at, view.basis.token)
 
 
-def scorecard(
-    asked: Question, view: View, initiative_id: str | None, by: Grouping = "horizon"
-) -> Scorecard:
-    """The scorecard as known at a view."""
-    goals = queries.goal_list(view, initiative_id, "", MAX_GOALS)
-    found, basis = progress_of_all(asked, goals, view.known_at)
-    rests_on = ProgressBasis(goals=view.basis.token, metrics=basis)
+def scorecard(asked: Question, seen: Seen, by: Grouping = "horizon") -> Scorecard:
+    """The scorecard of the goals that were seen."""
+    found, basis = progress_of_all(asked, seen.goals, seen.known_at)
+    rests_on = ProgressBasis(goals=seen.basis, metrics=basis)
+    today = seen.known_at.date()
     rows = [
         ScorecardGoal.model_validate(
             {
                 "goal": shown(one.goal),
-                "horizon": horizon(view.known_at.date(), one.goal.body.due),
-                "progress": one.shown(view.known_at, rests_on),
+                "horizon": one.goal.body.horizon or horizon(today, one.goal.due),
+                "progress": one.shown(seen.known_at, rests_on),
             }
         )
-        for one in sorted(found, key=lambda one: (one.goal.body.due, one.goal.goal_id))
+        for one in sorted(found, key=lambda one: (one.goal.due, one.goal.goal_id))
     ]
     committed = [one for one in found if one.goal.state == "committed"]
-    judged = [goal.verdict.present for goal in goals if goal.verdict]
     return Scorecard(
-        initiative_id=initiative_id,
-        states=Counter(goal.state for goal in goals),
+        initiative_id=seen.initiative.initiative_id if seen.initiative else None,
+        retrospective=seen.initiative is not None and seen.initiative.body.retrospective,
+        states=Counter(goal.state for goal in seen.goals),
         statuses=Counter(one.status for one in committed),
-        verdicts=Counter(judged),
+        verdicts=Counter(goal.verdict.present for goal in seen.goals if goal.verdict),
         attention=needs_attention((one.goal, one.status) for one in found),
         groups=_grouped(rows, by),
-        known_at=view.known_at,
+        known_at=seen.known_at,
         basis=rests_on,
     )
 

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
+from typing_extensions import TypeAliasType
 
-from services.goals.domain.goal import Commitment, GoalClosed
+from services.goals.domain.deciding import expected_share
+from services.goals.domain.goal import AnyPromise, DeliverableBody
 from services.goals.domain.goal import Goal as State
+from shared.money import Amount
 from shared.web.wire import BasisToken, Figure, InstantField, Known, PeriodName, Text, Wire
 from shared.words import Id
 
 Verdict = Literal["achieved", "improved", "unchanged", "worsened"]
+DeliveryVerdict = Literal["delivered", "late", "over_budget", "late_and_over_budget"]
 
 
 class TargetShown(Wire):
@@ -81,33 +85,40 @@ class OverrideShown(Wire):
     responsible: str = Field(description="Who answers for it")
 
 
-class Goal(Wire):
-    """A goal."""
+class MeasuringShown(Wire):
+    """Why a goal is measured first."""
+
+    cause: str = Field(description="not_thought_of, no_instrument, source_silent or no_history")
+    instrument: str = Field(description="What will measure it")
+    by: date = Field(description="From when on")
+
+
+class GoalShown(Wire):
+    """What goals of either kind show."""
 
     id: Id = Field(description="Id")
     revision: int = Field(ge=1, description="Figure of changes; the ETag")
     state: Literal["draft", "committed", "closed", "abandoned"] = Field(
         description="Where it stands"
     )
-    kind: Literal["measured"] = Field(description="Held against a metric")
     initiative_id: Id = Field(description="The initiative that it belongs to")
     title: str = Field(description="What is to become true")
-    metric: str = Field(description="Key of the metric")
-    where: dict[str, Any] | None = Field(description="A FILTER, besides the metric's own")
-    baseline: BaselineSpecShown = Field(description="What it starts from")
-    target: TargetShown = Field(description="What is to be reached")
-    target_period: PeriodName
-    due: date = Field(description="Last day of the target period")
-    measured_over: str = Field(description="Length of the periods looked at")
+    due: date = Field(description="Last day of the target period, or day of the delivery")
     business_owner: str | None = Field(description="Whose figure it is")
     audience: str = Field(description="Whose value")
     indicator: str = Field(description="leading or lagging")
     nature: str = Field(description="value, operational or usage")
     priority: str = Field(description="Weight in the verdict")
     phase: str | None = Field(description="Phase of the initiative")
-    milestones: list[MilestoneShown] = Field(description="Figures on the way")
     warns_for: list[str] = Field(description="Goals whose early warning this is")
-    other_causes: list[OtherCauseShown] = Field(description="What else moves the metric")
+    other_causes: list[OtherCauseShown] = Field(description="What else moves it")
+    acknowledged_by: str | None = Field(
+        description="Who acknowledged the other causes for the business owner; null: nobody yet"
+    )
+    expected_share: Figure | None = Field(
+        description="Share of the change that is expected of the initiative; null where not every "
+        "other cause has one"
+    )
     horizon: Literal["short", "medium", "long"] | None = Field(
         description="How far it looks ahead; null for goals from before this was kept"
     )
@@ -119,16 +130,89 @@ class Goal(Wire):
     measure_of: str | None = Field(description="V2MOM that it is a measure of")
     objective: str | None = Field(description="Objective (OKR) that it is a key result of")
     tags: list[str] = Field(description="Words to find it by")
+    override: OverrideShown | None = Field(description="Why it was committed although it failed")
+
+
+class Goal(GoalShown):
+    """A goal that is held against a metric."""
+
+    kind: Literal["measured"] = Field(description="Held against a metric")
+    metric: str = Field(description="Key of the metric")
+    where: dict[str, Any] | None = Field(description="A FILTER, besides the metric's own")
+    baseline: BaselineSpecShown = Field(description="What it starts from")
+    target: TargetShown = Field(description="What is to be reached")
+    target_period: PeriodName
+    measured_over: str = Field(description="Length of the periods looked at")
+    milestones: list[MilestoneShown] = Field(description="Figures on the way")
+    measure_first: MeasuringShown | None = Field(description="Why it was measured first")
+    instrumented_on: date | None = Field(
+        description="Since when a metric that was measured first is measurable: a result of its own"
+    )
     first_commitment: CommitmentShown | None = Field(description="What was promised first")
     commitment: CommitmentShown | None = Field(description="What is promised now")
-    override: OverrideShown | None = Field(description="Why it was committed although it failed")
     verdict: VerdictShown | None = Field(description="How it was judged")
+
+
+class StepShown(Wire):
+    """A dated milestone of a deliverable."""
+
+    title: str = Field(description="What is done then")
+    due: date = Field(description="Until when")
+    done_on: date | None = Field(description="When it was done; null while it is not")
+
+
+class BudgetShown(Wire):
+    """What a deliverable may cost."""
+
+    amount: Amount = Field(description="As it was stated")
+    currency: str = Field(description="ISO 4217")
+    metric: str | None = Field(description="Metric that says what was spent")
+    where: dict[str, Any] | None = Field(description="A FILTER, besides the metric's own")
+    since: date | None = Field(description="First day whose costs count")
+
+
+class PromiseShown(Wire):
+    """What was promised of a delivery."""
+
+    due: date = Field(description="By when")
+    budget: Amount | None = Field(description="For how much; null: no budget")
+
+
+class DeliveryVerdictShown(Wire):
+    """How a delivery was judged."""
+
+    on: date = Field(description="When it was delivered")
+    accepted_by: str = Field(description="Who accepted it")
+    note: str = Field(description="What there was to say of it")
+    spent: Amount | None = Field(description="What it has cost; null where nothing says it")
+    first: DeliveryVerdict = Field(description="Against what was promised first")
+    present: DeliveryVerdict = Field(description="Against what was promised last")
+    days_late_first: int = Field(description="Days after the first due date; negative: before it")
+    days_late: int = Field(description="Days after the present due date; negative: before it")
+    basis: str | None = Field(description="Basis of the metrics ledger for what was spent")
+
+
+class Deliverable(GoalShown):
+    """A goal that is delivered."""
+
+    kind: Literal["deliverable"] = Field(description="Accepted by somebody, by a day")
+    criteria: list[str] = Field(description="What it must do to be accepted")
+    acceptor: str | None = Field(description="Who accepts it")
+    steps: list[StepShown] = Field(description="Dated milestones")
+    budget: BudgetShown | None = Field(description="What it may cost")
+    enables: list[str] = Field(description="Measured goals that it enables")
+    first_commitment: PromiseShown | None = Field(description="What was promised first")
+    commitment: PromiseShown | None = Field(description="What is promised now")
+    verdict: DeliveryVerdictShown | None = Field(description="How it was judged")
+
+
+AnyGoal = TypeAliasType("AnyGoal", Annotated[Goal | Deliverable, Field(discriminator="kind")])
 
 
 class GoalAnswer(Known):
     """A goal as known at a basis."""
 
-    goal: Goal = Field(description="The goal")
+    goal: AnyGoal = Field(description="The goal")
 
 
 class LetterShown(Wire):
@@ -187,6 +271,20 @@ class LastCheckIn(CheckIn):
     differs: bool = Field(description="True where view and figures contradict each other")
 
 
+class DeliveryProgress(Wire):
+    """Where a delivery stands."""
+
+    due: date = Field(description="The day that is promised")
+    days_left: int = Field(description="Days until then; negative: overdue")
+    steps_done: int = Field(ge=0, description="Milestones that are done")
+    steps: int = Field(ge=0, description="All its milestones")
+    next_step: StepShown | None = Field(description="The milestone that is due next")
+    budget: Amount | None = Field(description="What it may cost")
+    spent: ProgressValue | None = Field(
+        description="What it has cost by now, with proof; null where nothing watches it"
+    )
+
+
 class Progress(Wire):
     """Where a goal stands."""
 
@@ -198,6 +296,7 @@ class Progress(Wire):
     current: ProgressValue | None = Field(description="The last complete period")
     running: ProgressValue | None = Field(description="The period that is under way")
     target: ProgressTarget | None = Field(description="What is to be reached")
+    delivery: DeliveryProgress | None = Field(description="Of a deliverable: where it stands")
     fraction: Figure | None = Field(description="Share of the way that is done; may be negative")
     expected_fraction: Figure | None = Field(description="Share that was expected by now")
     because: list[Text] = Field(description="Why the status is what it is")
@@ -213,40 +312,52 @@ class HistoryItem(Wire):
     who: str = Field(description="Who did it")
     what: Text = Field(description="What was done")
     reason: str | None = Field(description="Why")
+    authority: str | None = Field(description="In whose name; null where that was not asked")
     position: int = Field(ge=1, description="Position in the goals ledger")
 
 
 class History(Known):
-    """A goal's history in words, oldest first."""
+    """The history of something in words, oldest first."""
 
     items: list[HistoryItem] = Field(description="Changes")
 
 
-def shown(state: State) -> Goal:
+def shown(state: State) -> Goal | Deliverable:
     """A goal as the API shows it."""
-    body = state.body.model_dump()
+    told = {
+        **state.body.model_dump(),
+        "id": state.goal_id,
+        "revision": state.revision,
+        "state": state.state,
+        "due": state.due,
+        "acknowledged_by": state.acknowledged_by,
+        "expected_share": expected_share(state.body),
+        "override": state.override.model_dump() if state.override else None,
+        "verdict": state.verdict.model_dump() if state.verdict else None,
+    }
+    if isinstance(state.body, DeliverableBody):
+        steps = [
+            {**step.model_dump(), "done_on": state.steps_done.get(step.title)}
+            for step in state.body.steps
+        ]
+        first, present = (one and one.model_dump() for one in (state.first, state.present))
+        return Deliverable.model_validate(
+            {**told, "steps": steps, "first_commitment": first, "commitment": present}
+        )
     return Goal.model_validate(
         {
-            **body,
-            "id": state.goal_id,
-            "revision": state.revision,
-            "state": state.state,
-            "kind": "measured",
+            **told,
+            "measure_first": state.measuring.model_dump() if state.measuring else None,
+            "instrumented_on": state.instrumented_on,
             "first_commitment": _commitment(state.first),
             "commitment": _commitment(state.present),
-            "override": state.override.model_dump() if state.override else None,
-            "verdict": _verdict(state.verdict),
         }
     )
 
 
-def _commitment(made: Commitment | None) -> dict[str, Any] | None:
+def _commitment(made: AnyPromise | None) -> dict[str, Any] | None:
     if made is None:
         return None
     dumped = made.model_dump(exclude={"direction"})
     dumped["baseline"] = {k: dumped["baseline"][k] for k in ("id", "value", "periods")}
     return dumped
-
-
-def _verdict(closed: GoalClosed | None) -> dict[str, Any] | None:
-    return None if closed is None else closed.model_dump()

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from services.goals.domain import goal as domain
+from services.goals.domain import deciding
 from services.goals.domain.goal import (
-    Commitment,
+    AnyBody,
+    AnyPromise,
     Goal,
-    GoalBody,
     GoalDrafted,
     GoalMetricRedefined,
+    Measuring,
     Override,
 )
 from services.goals.domain.initiative import (
@@ -21,14 +23,12 @@ from services.goals.domain.initiative import (
     judge,
 )
 from services.goals.queries.alignment import demand_aligned
-from services.goals.queries.states import goal, goal_list, goals_on_metric, initiative
+from services.goals.queries.states import MAX_GOALS, goal, goal_list, goals_on_metric, initiative
+from shared.errors import CONFLICT
 from shared.events import NewEvent, Payload
 from shared.follow import FollowedEvent
 from shared.ids import new_id
 from shared.ledger import Transaction, new_event
-
-# So many goals an initiative may have when it is judged.
-MAX_GOALS = 2_000
 
 
 def start_initiative(transaction: Transaction, body: dict[str, Any]) -> Initiative:
@@ -42,7 +42,14 @@ def start_initiative(transaction: Transaction, body: dict[str, Any]) -> Initiati
 def change_initiative(
     transaction: Transaction, state: Initiative, changes: dict[str, Any], reason: str
 ) -> Initiative:
-    """State an initiative anew; what is left out stays."""
+    """State an initiative anew; what is left out stays.
+
+    Its success rule is fixed with the first commitment.
+    """
+    if "success_rule" in changes and any(
+        goal.state != "draft" for goal in goal_list(transaction, state.initiative_id, "", MAX_GOALS)
+    ):
+        raise CONFLICT.refusal("The success rule was fixed with the first commitment.")
     body = {**state.body.model_dump(), **changes}
     payload = InitiativeChanged(**body, reason=reason)
     transaction.record(f"initiative/{state.initiative_id}", state.revision, [payload])
@@ -57,7 +64,7 @@ def judge_initiative(transaction: Transaction, state: Initiative, reason: str) -
     return initiative(transaction, state.initiative_id)
 
 
-def draft_goal(transaction: Transaction, body: GoalBody) -> Goal:
+def draft_goal(transaction: Transaction, body: AnyBody) -> Goal:
     """State a goal of an initiative."""
     initiative(transaction, body.initiative_id)
     demand_aligned(transaction, body, None)
@@ -66,59 +73,62 @@ def draft_goal(transaction: Transaction, body: GoalBody) -> Goal:
     return goal(transaction, identity)
 
 
-def redraft_goal(transaction: Transaction, state: Goal, body: GoalBody) -> Goal:
+def redraft_goal(transaction: Transaction, state: Goal, body: AnyBody) -> Goal:
     """State a draft anew."""
     demand_aligned(transaction, body, state.goal_id)
-    return _record(transaction, state, domain.redraft(state, body))
+    return record(transaction, state, deciding.redraft(state, body))
 
 
 def commit_goal(
     transaction: Transaction,
     state: Goal,
-    commitment: Commitment,
+    promise: AnyPromise,
     smart: dict[str, str],
     override: Override | None,
+    today: date,
     authority: str | None = None,
 ) -> Goal:
     """Fix what is promised; `authority` says in whose name."""
-    made = domain.commit(state, commitment, smart, override)
-    return _record(transaction, state, made.model_copy(update={"authority": authority}))
+    made = deciding.commit(state, promise, smart, override, today)
+    return record(transaction, state, made.model_copy(update={"authority": authority}))
+
+
+def measure_first(
+    transaction: Transaction, state: Goal, measuring: Measuring, smart: dict[str, str],
+    today: date, authority: str | None = None,
+) -> Goal:  # fmt: skip
+    """Commit to measure first, and to promise a target then."""
+    made = deciding.measure_first(state, measuring, smart, today)
+    return record(transaction, state, made.model_copy(update={"authority": authority}))
 
 
 def amend_goal(
-    transaction: Transaction, state: Goal, commitment: Commitment | None, reason: str,
+    transaction: Transaction, state: Goal, commitment: AnyPromise | None, reason: str,
     authority: str | None = None,
 ) -> Goal:  # fmt: skip
     """Change what is promised, with a reason."""
-    made = domain.amend(state, commitment, reason)
-    return _record(transaction, state, made.model_copy(update={"authority": authority}))
-
-
-def close_goal(
-    transaction: Transaction, state: Goal, value: Decimal, basis: str, *, target_period_over: bool
-) -> Goal:
-    """Judge a goal."""
-    decided = domain.close(state, value, basis, target_period_over=target_period_over)
-    return _record(transaction, state, decided)
+    made = deciding.amend(state, commitment, reason)
+    return record(transaction, state, made.model_copy(update={"authority": authority}))
 
 
 def check_in(
     transaction: Transaction, state: Goal, by: str, confidence: Decimal, comment: str
 ) -> Goal:
     """Say how likely a goal is to be reached."""
-    said = domain.check_in(state, by, transaction.known_at, confidence, comment)
-    return _record(transaction, state, said)
+    said = deciding.check_in(state, by, transaction.known_at, confidence, comment)
+    return record(transaction, state, said)
 
 
 def abandon_goal(
     transaction: Transaction, state: Goal, reason: str, authority: str | None = None
 ) -> Goal:
     """Give a goal up."""
-    made = domain.abandon(state, reason)
-    return _record(transaction, state, made.model_copy(update={"authority": authority}))
+    made = deciding.abandon(state, reason)
+    return record(transaction, state, made.model_copy(update={"authority": authority}))
 
 
-def _record(transaction: Transaction, state: Goal, payload: Payload) -> Goal:
+def record(transaction: Transaction, state: Goal, payload: Payload) -> Goal:
+    """Keep what was decided of a goal."""
     transaction.record(f"goal/{state.goal_id}", state.revision, [payload])
     return goal(transaction, state.goal_id)
 

@@ -1,20 +1,22 @@
-"""A measured goal: its events, its state, and which decisions are allowed."""
+"""A goal, measured or to be delivered: what is stated and promised, its events and its state."""
 
 from __future__ import annotations
 
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Annotated, Any, Literal, assert_never
+from typing import Annotated, Any, Literal, TypeVar, assert_never
 
 from pydantic import BaseModel, ConfigDict, PlainSerializer
 
-from shared.errors import CONFLICT, INVALID, Fault
+from shared.errors import CONFLICT
 from shared.events import Payload, event
 
 Horizon = Literal["short", "medium", "long"]
 Aim = Literal["control", "quick_use", "automation"]
 State = Literal["draft", "committed", "closed", "abandoned"]
 Verdict = Literal["achieved", "improved", "unchanged", "worsened"]
+Delivery = Literal["delivered", "late", "over_budget", "late_and_over_budget"]
+Cause = Literal["not_thought_of", "no_instrument", "source_silent", "no_history"]
 Exact = Annotated[
     Decimal, PlainSerializer(lambda d: format(d, "f"), return_type=str, when_used="json")
 ]
@@ -67,24 +69,17 @@ class OtherCause(_Value):
     share: Exact | None = None
 
 
-class GoalBody(_Value):
-    """All that is stated of a goal."""
+class _Stated(_Value):
+    """What is stated of a goal of either kind."""
 
     initiative_id: str
     title: str
-    metric: str
-    where: dict[str, Any] | None = None
-    baseline: BaselineSpec
-    target: Target
-    target_period: str
-    measured_over: Literal["month", "quarter", "year", "trailing", "at_end"]
     business_owner: str | None
     audience: Literal["customer", "prospect", "stakeholder", "business"]
     indicator: Literal["leading", "lagging"]
     nature: Literal["value", "operational", "usage"]
     priority: Literal["must", "should", "could", "later"] = "must"
     phase: str | None = None
-    milestones: list[Milestone] = []
     warns_for: list[str] = []
     other_causes: list[OtherCause] = []
     due: date
@@ -97,6 +92,54 @@ class GoalBody(_Value):
     measure_of: str | None = None
     objective: str | None = None
     tags: list[str] = []
+
+
+class GoalBody(_Stated):
+    """All that is stated of a goal that is held against a metric."""
+
+    kind: Literal["measured"] = "measured"
+    metric: str
+    where: dict[str, Any] | None = None
+    baseline: BaselineSpec
+    target: Target
+    target_period: str
+    measured_over: Literal["month", "quarter", "year", "trailing", "at_end"]
+    milestones: list[Milestone] = []
+
+
+class Step(_Value):
+    """A dated milestone on the way to a delivery."""
+
+    title: str
+    due: date
+
+
+class Budget(_Value):
+    """What a delivery may cost, and the metric over booked costs that says what it did.
+
+    The metric is read from `since` on; without one nobody can say what was spent.
+    """
+
+    amount: Exact
+    currency: str
+    metric: str | None = None
+    where: dict[str, Any] | None = None
+    since: date | None = None
+
+
+class DeliverableBody(_Stated):
+    """All that is stated of a goal that is delivered: accepted by somebody, by a day."""
+
+    kind: Literal["deliverable"]
+    criteria: list[str]
+    acceptor: str | None
+    steps: list[Step] = []
+    budget: Budget | None = None
+    enables: list[str] = []
+
+
+AnyBody = GoalBody | DeliverableBody
+_BodyT = TypeVar("_BodyT", GoalBody, DeliverableBody)
 
 
 class FrozenBaseline(_Value):
@@ -122,6 +165,24 @@ class Commitment(_Value):
     direction: Literal["up", "down", "band", "none"]
 
 
+class DeliveryPromise(_Value):
+    """What was promised of a delivery: by when, for how much."""
+
+    due: date
+    budget: Exact | None
+
+
+AnyPromise = Commitment | DeliveryPromise
+
+
+class Measuring(_Value):
+    """Why a metric can't be measured yet, what will measure it, and from when on."""
+
+    cause: Cause
+    instrument: str
+    by: date
+
+
 class Override(_Value):
     """Why a goal that fails its check is committed all the same, and who answers for it."""
 
@@ -134,23 +195,36 @@ class GoalDrafted(Payload):
     """A goal was stated."""
 
     goal_id: str
-    body: GoalBody
+    body: AnyBody
 
 
 @event("goal.redrafted")
 class GoalRedrafted(Payload):
     """A draft was stated anew."""
 
-    body: GoalBody
+    body: AnyBody
 
 
 @event("goal.committed")
 class GoalCommitted(Payload):
-    """Baseline, target, due date and metric version are fixed."""
+    """What is promised is fixed: baseline, target and metric version, or due date and budget.
 
-    commitment: Commitment
+    `instrumented_on` says since when a metric that had to be measured first is measurable.
+    """
+
+    commitment: AnyPromise
     smart: dict[str, str]
     override: Override | None
+    authority: str | None = None
+    instrumented_on: date | None = None
+
+
+@event("goal.measuring")
+class GoalMeasuring(Payload):
+    """The goal is committed, and is measured first: its target follows its first baseline."""
+
+    measuring: Measuring
+    smart: dict[str, str]
     authority: str | None = None
 
 
@@ -158,7 +232,7 @@ class GoalCommitted(Payload):
 class GoalAmended(Payload):
     """The commitment was changed; the first one stays beside it."""
 
-    commitment: Commitment
+    commitment: AnyPromise
     reason: str
     authority: str | None = None
 
@@ -171,6 +245,41 @@ class GoalClosed(Payload):
     first: Verdict
     present: Verdict
     basis: str
+
+
+@event("goal.delivered")
+class GoalDelivered(Payload):
+    """What was to be delivered was accepted, and judged against the first and present promise.
+
+    Days late are negative where it came early; `spent` is None where no metric says it.
+    """
+
+    on: date
+    accepted_by: str
+    note: str
+    spent: Exact | None
+    first: Delivery
+    present: Delivery
+    days_late_first: int
+    days_late: int
+    basis: str | None
+
+
+@event("goal.step_done")
+class StepDone(Payload):
+    """A dated milestone of a delivery was reached."""
+
+    title: str
+    on: date
+    note: str
+
+
+@event("goal.causes_acknowledged")
+class CausesAcknowledged(Payload):
+    """Whose figure it is knows what else moves it, and which share is expected from this."""
+
+    by: str
+    share: Exact | None
 
 
 @event("goal.abandoned")
@@ -208,6 +317,10 @@ GoalEvent = (
     | GoalAbandoned
     | GoalMetricRedefined
     | GoalCheckedIn
+    | GoalMeasuring
+    | GoalDelivered
+    | StepDone
+    | CausesAcknowledged
 )
 
 
@@ -218,12 +331,32 @@ class Goal(BaseModel):
     goal_id: str
     revision: int
     state: State
-    body: GoalBody
-    first: Commitment | None = None
-    present: Commitment | None = None
+    body: AnyBody
+    first: AnyPromise | None = None
+    present: AnyPromise | None = None
     override: Override | None = None
-    verdict: GoalClosed | None = None
+    verdict: GoalClosed | GoalDelivered | None = None
     check_in: GoalCheckedIn | None = None
+    measuring: Measuring | None = None
+    instrumented_on: date | None = None
+    steps_done: dict[str, date] = {}
+    acknowledged_by: str | None = None
+
+    @property
+    def promised(self) -> Commitment | None:
+        """What a measured goal promises now; None for a draft, and for what is delivered."""
+        return self.present if isinstance(self.present, Commitment) else None
+
+    @property
+    def due(self) -> date:
+        """The day that counts now: as promised, else as stated."""
+        return self.body.due if self.present is None else self.present.due
+
+    def of_kind(self, kind: type[_BodyT]) -> _BodyT:
+        """Its statement, which must be one of a kind; refuses with 409."""
+        if not isinstance(self.body, kind):
+            raise CONFLICT.refusal(f"The goal is {self.body.kind}; this is for the other kind.")
+        return self.body
 
 
 def evolve(state: Goal | None, fact: GoalEvent) -> Goal:
@@ -235,145 +368,27 @@ def evolve(state: Goal | None, fact: GoalEvent) -> Goal:
     match fact:
         case GoalRedrafted():
             changed["body"] = fact.body
+            if fact.body.other_causes != state.body.other_causes:
+                changed["acknowledged_by"] = None
         case GoalCommitted():
             changed |= {"state": "committed", "first": fact.commitment, "present": fact.commitment}
-            changed["override"] = fact.override
+            changed |= {"override": fact.override, "instrumented_on": fact.instrumented_on}
+        case GoalMeasuring():
+            changed |= {"state": "committed", "measuring": fact.measuring}
         case GoalAmended():
             changed["present"] = fact.commitment
-        case GoalClosed():
+        case GoalClosed() | GoalDelivered():
             changed |= {"state": "closed", "verdict": fact}
         case GoalAbandoned():
             changed["state"] = "abandoned"
         case GoalCheckedIn():
             changed["check_in"] = fact
+        case StepDone():
+            changed["steps_done"] = {**state.steps_done, fact.title: fact.on}
+        case CausesAcknowledged():
+            changed["acknowledged_by"] = fact.by
         case GoalMetricRedefined():
             pass
         case _:
             assert_never(fact)
     return state.model_copy(update=changed)
-
-
-def demand_committable(state: Goal, smart: dict[str, str], override: Override | None) -> list[str]:
-    """The letters that fail; refuses what can't be committed, or not without an override."""
-    if state.state != "draft":
-        raise CONFLICT.refusal(f"The goal is {state.state}; only a draft is committed.")
-    failing = [letter for letter in "SMT" if smart.get(letter) == "fail"]
-    if failing and override is None:
-        raise CONFLICT.refusal(
-            f"The goal fails {', '.join(failing)} of its SMART check. Mend it, or commit with an "
-            "`override` that names the reason and who is responsible.",
-            [Fault(f"/letters/{letter}", "This letter fails.", "smart") for letter in failing],
-        )
-    return failing
-
-
-def commit(
-    state: Goal, commitment: Commitment, smart: dict[str, str], override: Override | None
-) -> GoalCommitted:
-    """Commit a draft; a failing S, M or T needs an override."""
-    failing = demand_committable(state, smart, override)
-    return GoalCommitted(commitment=commitment, smart=smart, override=override if failing else None)
-
-
-def amend(state: Goal, commitment: Commitment | None, reason: str) -> GoalAmended:
-    """Change what was promised; the verdict is given against the first promise too."""
-    if state.state != "committed" or commitment is None:
-        raise CONFLICT.refusal(f"The goal is {state.state}; only a committed goal is amended.")
-    if commitment == state.present:
-        raise INVALID.refusal("The amendment changes nothing.")
-    return GoalAmended(commitment=commitment, reason=reason)
-
-
-def redraft(state: Goal, body: GoalBody) -> GoalRedrafted:
-    """State a draft anew."""
-    if state.state != "draft":
-        instead = "; amend it instead" if state.state == "committed" else " and stays as it is"
-        raise CONFLICT.refusal(f"The goal is {state.state}{instead}.")
-    return GoalRedrafted(body=body)
-
-
-def close(state: Goal, value: Decimal, basis: str, *, target_period_over: bool) -> GoalClosed:
-    """Judge a committed goal by the figure of its target period."""
-    if state.state != "committed" or state.first is None or state.present is None:
-        raise CONFLICT.refusal(f"The goal is {state.state}; only a committed goal is closed.")
-    if not target_period_over:
-        raise CONFLICT.refusal(
-            f"The target period {state.present.target_period} is not over yet; abandon the goal "
-            "if it is given up."
-        )
-    return GoalClosed(
-        value=value,
-        first=judge(state.first, value),
-        present=judge(state.present, value),
-        basis=basis,
-    )
-
-
-def abandon(state: Goal, reason: str) -> GoalAbandoned:
-    """Give a goal up."""
-    if state.state not in ("draft", "committed"):
-        raise CONFLICT.refusal(f"The goal is {state.state} already.")
-    return GoalAbandoned(reason=reason)
-
-
-def check_in(
-    state: Goal, by: str, at: datetime, confidence: Decimal, comment: str
-) -> GoalCheckedIn:
-    """Say how likely a committed goal is to be reached."""
-    if state.state != "committed":
-        raise CONFLICT.refusal(f"The goal is {state.state}; only a committed goal is checked in.")
-    return GoalCheckedIn(by=by, at=at, confidence=confidence, comment=comment)
-
-
-def judge(commitment: Commitment, value: Decimal) -> Verdict:
-    """The verdict on a figure: reached, better beyond noise, unchanged, or worse beyond noise.
-
-    Noise is what lies within the natural limits of the baseline, or within its mean moving range
-    where there are too few periods for limits.
-    """
-    band = commitment.target.band
-    if band is not None and band[0] <= value <= band[1]:
-        return "achieved"
-    baseline, target = commitment.baseline.value, commitment.target_value
-    rises = _should_rise(commitment)
-    held = value >= baseline if rises else value <= baseline
-    if target is not None and (held if target == baseline else reached(value, target, baseline)):
-        return "achieved"
-    better = value > baseline if rises else value < baseline
-    if band is not None:
-        better = _distance(value, band) < _distance(baseline, band)
-    if value == baseline or not _beyond_noise(commitment.baseline, value):
-        return "unchanged"
-    return "improved" if better else "worsened"
-
-
-def _distance(value: Decimal, band: tuple[Decimal, Decimal]) -> Decimal:
-    return max(band[0] - value, value - band[1], Decimal(0))
-
-
-def reached(value: Decimal, target: Decimal, baseline: Decimal) -> bool:
-    """Whether a figure is at the target or past it, seen from the baseline."""
-    return value >= target if target >= baseline else value <= target
-
-
-def moved_right_way(commitment: Commitment, value: Decimal) -> bool:
-    """Whether a figure lies on the good side of the baseline, be it within noise."""
-    baseline, band = commitment.baseline.value, commitment.target.band
-    if band is not None:
-        return _distance(value, band) == 0 or _distance(value, band) < _distance(baseline, band)
-    return value > baseline if _should_rise(commitment) else value < baseline
-
-
-def _should_rise(commitment: Commitment) -> bool:
-    """What is better: as the metric says, else as the first look at target and baseline tells."""
-    if commitment.direction in ("up", "down"):
-        return commitment.direction == "up"
-    if commitment.target_value is not None and commitment.target_value != commitment.baseline.value:
-        return commitment.target_value > commitment.baseline.value
-    return True
-
-
-def _beyond_noise(baseline: FrozenBaseline, value: Decimal) -> bool:
-    if baseline.lower is not None and baseline.upper is not None:
-        return not baseline.lower <= value <= baseline.upper
-    return abs(value - baseline.value) > (baseline.spread or 0)

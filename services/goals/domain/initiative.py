@@ -7,9 +7,10 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Literal, assert_never
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
-from services.goals.domain.goal import Commitment, Goal, Verdict, moved_right_way
+from services.goals.domain.goal import Aim, Commitment, Goal, GoalDelivered, Verdict
+from services.goals.domain.judging import moved_right_way
 from shared.events import Payload, event
 
 SystemKind = Literal["crm", "erp", "bpm", "hrm", "e_commerce", "contact_centre", "other"]
@@ -23,7 +24,9 @@ class Phase(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     name: str
+    starts_on: date | None = None
     go_live: date | None = None
+    ends_on: date | None = None
 
 
 class SuccessRule(BaseModel):
@@ -48,6 +51,14 @@ class InitiativeBody(Payload):
     phases: list[Phase]
     success_rule: SuccessRule
     retrospective: bool
+    status: Literal["planned", "running", "live", "ended"] = "planned"
+    aims: list[Aim] = Field(default_factory=list)
+    systems: list[str] = Field(default_factory=list)
+    decided_on: date | None = None
+    starts_on: date | None = None
+    planned_end: date | None = None
+    units: list[str] = Field(default_factory=list)
+    areas: list[str] = Field(default_factory=list)
 
 
 @event("initiative.started")
@@ -146,10 +157,17 @@ def _outcome(rule: Rule, goal: Goal) -> GoalOutcome:
     verdict = goal.verdict
     if verdict is None or goal.first is None or goal.present is None:
         return GoalOutcome(**told, first=None, present=None, because="not_judged")
-    first, present = (
-        _met(rule, promised, said, verdict.value)
-        for promised, said in ((goal.first, verdict.first), (goal.present, verdict.present))
-    )
+    if isinstance(verdict, GoalDelivered):
+        # What was delivered moved the right way, be it late; the target is all that was promised.
+        first, present = (
+            said == "delivered" or rule != "target_reached"
+            for said in (verdict.first, verdict.present)
+        )
+        return GoalOutcome(**told, first=first, present=present, because=verdict.present)
+    assert isinstance(goal.first, Commitment), "a figure judges what promised one"
+    assert isinstance(goal.present, Commitment), "a figure judges what promised one"
+    first = _met(rule, goal.first, verdict.first, verdict.value)
+    present = _met(rule, goal.present, verdict.present, verdict.value)
     return GoalOutcome(**told, first=first, present=present, because=verdict.present)
 
 

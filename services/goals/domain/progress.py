@@ -9,7 +9,8 @@ from datetime import date
 from decimal import Decimal
 from typing import Any, Literal
 
-from services.goals.domain.goal import Commitment, reached
+from services.goals.domain.goal import Commitment
+from services.goals.domain.judging import reached
 from services.goals.domain.texts import text
 
 Status = Literal["not_started", "no_data", "stale", "on_track", "at_risk", "off_track", "reached"]

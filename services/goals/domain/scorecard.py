@@ -25,7 +25,7 @@ def needs_attention(found: Iterable[tuple[Goal, str]]) -> list[str]:
     ordered = sorted(
         open_ones,
         key=lambda one: (
-            _URGENCY.index(one[1]), _PRIORITY.index(one[0].body.priority), one[0].body.due,
+            _URGENCY.index(one[1]), _PRIORITY.index(one[0].body.priority), one[0].due,
             one[0].goal_id,
         ),
     )  # fmt: skip

@@ -9,7 +9,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Any, Literal
 
-from services.goals.domain.goal import GoalBody
+from services.goals.domain.goal import AnyBody, GoalBody, Measuring
 from services.goals.domain.texts import text
 
 Result = Literal["pass", "warn", "fail"]
@@ -41,6 +41,21 @@ class Evidence:
     periods_to_go: int
     today: date
     retrospective: bool
+    drivers: Sequence[str] = ()
+    fresh: bool | None = None
+    last_arrival: str | None = None
+    measuring: Measuring | None = None
+    # What each milestone asks per period; of long goals only.
+    legs: Sequence[Decimal] = ()
+    surroundings: Surroundings = field(default_factory=lambda: Surroundings())
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What the check needs to know of what surrounds a goal: obstacles on it, causes known of."""
+
+    unplanned: Sequence[str] = ()
+    acknowledged_by: str | None = None
 
 
 @dataclass
@@ -58,12 +73,12 @@ class Letter:
 
 
 def check(body: GoalBody, known: Evidence) -> dict[str, Letter]:
-    """All five letters."""
+    """All five letters of a measured goal."""
     return {
         "S": _specific(body, known),
         "M": _measurable(body, known),
         "A": _attainable(body, known),
-        "R": _relevant(body),
+        "R": relevant(body, known.surroundings, body.metric),
         "T": _timed(body, known),
     }
 
@@ -78,7 +93,10 @@ def _specific(body: GoalBody, known: Evidence) -> Letter:
     letter.evidence["business_owner"] = body.business_owner
     if not body.business_owner:
         letter.say("fail", "no_owner")
-    if known.kind == "sum":
+    if known.kind == "sum" and known.drivers:
+        drivers = ", ".join(known.drivers)
+        letter.say("warn", "driver_named", metric=body.metric, drivers=drivers)
+    elif known.kind == "sum":
         letter.say("warn", "total_without_driver", metric=body.metric)
     return letter
 
@@ -91,6 +109,15 @@ def _measurable(body: GoalBody, known: Evidence) -> Letter:
         "baseline": _shown(known.baseline_value),
         "baseline_state": known.baseline_state,
     }
+    if known.measuring is not None and known.baseline_value is None:
+        named = {"instrument": known.measuring.instrument, "by": known.measuring.by.isoformat()}
+        if known.measuring.by >= known.today:
+            letter.say("warn", "measured_first", **named)
+        else:
+            letter.say("fail", "measured_late", **named)
+        return letter
+    if known.fresh is False:
+        letter.say("warn", "stale_data", metric=body.metric, since=known.last_arrival or "ever")
     if known.last_value is None:
         letter.say(
             "warn",
@@ -131,11 +158,16 @@ def _attainable(body: GoalBody, known: Evidence) -> Letter:
     if known.direction in ("up", "down") and (target > baseline) != (known.direction == "up"):
         letter.say("warn", "wrong_direction", metric=body.metric, direction=known.direction)
     required = (target - baseline) / max(1, known.periods_to_go)
-    _against_history(letter, required, known.history)
+    long = horizon(known.today, body.due) == "long"
+    if long and not body.milestones:
+        letter.say("warn", "long_without_milestones")
+    _against_history(letter, required, known.history, known.legs if long else ())
     return letter
 
 
-def _against_history(letter: Letter, required: Decimal, history: Sequence[Decimal]) -> None:
+def _against_history(
+    letter: Letter, required: Decimal, history: Sequence[Decimal], legs: Sequence[Decimal]
+) -> None:
     changes = [b - a for a, b in itertools.pairwise(history)]
     forward = [c if required > 0 else -c for c in changes]
     letter.evidence = {"required_per_period": _shown(required), "past_changes": len(changes)}
@@ -147,7 +179,9 @@ def _against_history(letter: Letter, required: Decimal, history: Sequence[Decima
     letter.evidence["best_change"] = _shown(best)
     letter.evidence["share_of_periods"] = _shown(Decimal(did) / len(changes))
     letter.evidence["longest_streak"] = _longest_streak(forward, needed)
-    if needed > best:
+    if needed > best and legs and all(abs(leg) <= best for leg in legs):
+        letter.say("pass", "ambitious")
+    elif needed > best:
         letter.say("warn", "beyond_history", required=_shown(required), best=_shown(best))
     else:
         share = f"{did} of {len(changes)}"
@@ -162,15 +196,26 @@ def _longest_streak(changes: Sequence[Decimal], needed: Decimal) -> int:
     return longest
 
 
-def _relevant(body: GoalBody) -> Letter:
+def relevant(body: AnyBody, around: Surroundings, metric: str) -> Letter:
+    """R: it serves something, is no mere usage, and what stands in its way is looked after."""
     letter = Letter(evidence={"nature": body.nature, "audience": body.audience})
     if body.nature == "usage":
-        letter.say("warn", "usage_is_not_value", metric=body.metric)
+        letter.say("warn", "usage_is_not_value", metric=metric)
     else:
         letter.say("pass", "relevant", nature=body.nature, audience=body.audience)
+    served = [name for name in ("parent", "measure_of", "objective") if getattr(body, name)]
+    letter.evidence["serves"] = served
+    if not served:
+        letter.say("pass", "serves_nothing")
+    if around.unplanned:
+        letter.say("warn", "unplanned_obstacles", texts="; ".join(around.unplanned))
     if body.other_causes:
         causes = ", ".join(c.cause for c in body.other_causes)
-        letter.say("pass", "other_causes", causes=causes)
+        letter.evidence["acknowledged_by"] = around.acknowledged_by
+        if around.acknowledged_by is None:
+            letter.say("warn", "causes_open", causes=causes)
+        else:
+            letter.say("pass", "other_causes", causes=causes, who=around.acknowledged_by)
     return letter
 
 

@@ -4,44 +4,38 @@ from __future__ import annotations
 
 from datetime import date
 from decimal import Decimal
+from functools import partial
 
-from services.goals.domain.goal import Goal, GoalBody
-from services.goals.domain.smart import horizon
-from services.goals.queries.states import goal, goal_list
-from shared.errors import NOT_FOUND, Refusal, invalid
+from services.goals.domain.factor import FACTOR, planned
+from services.goals.domain.goal import AnyBody, DeliverableBody, Goal, GoalBody
+from services.goals.domain.objective import OBJECTIVE
+from services.goals.domain.plan import V2MOM
+from services.goals.domain.smart import Surroundings, horizon
+from services.goals.queries import records
+from services.goals.queries.references import demand_no_circle, demand_there
+from services.goals.queries.states import MAX_GOALS, goal, goal_list
+from shared.errors import invalid
 from shared.ledger import View
 
-MAX_GOALS = 2_000
 
-
-def demand_aligned(view: View, body: GoalBody, own_id: str | None) -> None:
-    """Refuse a parent that is missing or leads back, and weights that are more than the whole."""
+def demand_aligned(view: View, body: AnyBody, own_id: str | None) -> None:
+    """Refuse what a goal serves where it is missing or leads back, and more weights than whole."""
     if body.parent is not None:
-        _demand_no_circle(view, body.parent, own_id)
+        demand_no_circle(
+            body.parent, own_id, "/parent", lambda identity: goal(view, identity).body.parent
+        )
+    if body.measure_of is not None:
+        demand_there(partial(records.statement, view, V2MOM, body.measure_of), "/measure_of")
+    if body.objective is not None:
+        look_up = partial(records.statement, view, OBJECTIVE, body.objective)
+        if demand_there(look_up, "/objective").body.closing is not None:
+            raise invalid("/objective", "This objective is closed.", "closed")
     if body.weight is not None:
         _demand_room(view, body, own_id)
+    _demand_enabled(view, body)
 
 
-def _demand_no_circle(view: View, parent: str, own_id: str | None) -> None:
-    place, passed = parent, set[str]()
-    while place not in passed:
-        if place == own_id:
-            raise invalid(
-                "/parent", "The goal would serve itself; parents form no circle.", "circle"
-            )
-        passed.add(place)
-        try:
-            above = goal(view, place).body.parent
-        except Refusal as error:
-            if error.problem is not NOT_FOUND:
-                raise
-            raise invalid("/parent", f"There is no goal {place!r}.", "unknown_goal") from error
-        if above is None:
-            return
-        place = above
-
-
-def _demand_room(view: View, body: GoalBody, own_id: str | None) -> None:
+def _demand_room(view: View, body: AnyBody, own_id: str | None) -> None:
     """The weights of all goals of one parent, or of one objective, are at most the whole."""
     for name in ("parent", "objective"):
         shared = getattr(body, name)
@@ -49,7 +43,7 @@ def _demand_room(view: View, body: GoalBody, own_id: str | None) -> None:
             continue
         others = [
             other.body.weight
-            for other in _beside(view, body, name, own_id)
+            for other in _beside(view, own_id)
             if getattr(other.body, name) == shared and other.body.weight is not None
         ]
         total = sum(others, body.weight or Decimal(0))
@@ -58,11 +52,32 @@ def _demand_room(view: View, body: GoalBody, own_id: str | None) -> None:
             raise invalid("/weight", detail, "weights")
 
 
-def _beside(view: View, body: GoalBody, name: str, own_id: str | None) -> list[Goal]:
-    # A parent may have goals of several initiatives; an objective's name means one in its own.
-    initiative_id = body.initiative_id if name == "objective" else None
-    goals = goal_list(view, initiative_id, "", MAX_GOALS)
+def _beside(view: View, own_id: str | None) -> list[Goal]:
+    # A parent and an objective may have goals of several initiatives.
+    goals = goal_list(view, None, "", MAX_GOALS)
     return [g for g in goals if g.goal_id != own_id and g.state in ("draft", "committed")]
+
+
+def surroundings(view: View, state: Goal) -> Surroundings:
+    """What stands around a goal: obstacles on it without owner or answer, causes known of."""
+    obstacles = [
+        factor.body
+        for factor in records.statements(view, FACTOR, state.body.initiative_id)
+        if factor.body.kind == "obstacle" and factor.body.status == "open"
+    ]
+    return Surroundings(
+        unplanned=[o.text for o in obstacles if state.goal_id in o.goals and not planned(o)],
+        acknowledged_by=state.acknowledged_by,
+    )
+
+
+def _demand_enabled(view: View, body: AnyBody) -> None:
+    """Refuse a delivery that enables what is no measured goal."""
+    if isinstance(body, DeliverableBody):
+        for index, identity in enumerate(body.enables):
+            found = demand_there(partial(goal, view, identity), f"/enables/{index}")
+            if not isinstance(found.body, GoalBody):
+                raise invalid(f"/enables/{index}", "Name a measured goal.", "not_measured")
 
 
 def horizon_of(stated: str | None, baseline_end: date | None, today: date, due: date) -> str:

@@ -8,8 +8,16 @@ from decimal import Decimal
 from typing import Any, TypedDict
 
 from services.goals.clients import BaselineRead, MetricBody, MetricsClient, ValueRead
-from services.goals.domain.goal import Commitment, FrozenBaseline, Goal, GoalBody, Target
-from services.goals.domain.smart import Evidence, Letter, check
+from services.goals.domain.delivery import check_delivery
+from services.goals.domain.goal import (
+    Commitment,
+    DeliverableBody,
+    FrozenBaseline,
+    Goal,
+    GoalBody,
+    Target,
+)
+from services.goals.domain.smart import Evidence, Letter, Surroundings, check
 from shared.clock import format_instant
 from shared.errors import CONFLICT, Fault, Refusal, invalid, problem
 from shared.periods import (
@@ -111,10 +119,22 @@ def baseline_of(asked: Question, body: GoalBody) -> BaselineRead:
     )
 
 
+@dataclass(frozen=True)
+class Checked:
+    """A goal's letters, with the baseline and the metric that they were read from."""
+
+    letters: dict[str, Letter]
+    baseline: BaselineRead | None = None
+    metric: MetricBody | None = None
+
+
 def smart_of(
-    asked: Question, body: GoalBody, today: date, *, retrospective: bool
-) -> tuple[dict[str, Letter], BaselineRead, MetricBody]:
-    """The SMART check of a goal from the metric's real history."""
+    asked: Question, goal: Goal, today: date, around: Surroundings, *, retrospective: bool
+) -> Checked:
+    """The SMART check of a goal; a measured one is held against its metric's real history."""
+    if isinstance(goal.body, DeliverableBody):
+        return Checked(check_delivery(goal.body, today, around, retrospective=retrospective))
+    body = goal.body
     days, metric = asked.calendar(), asked.metric(body.metric)
     baseline = baseline_of(asked, body)
     last_baseline = parse(baseline.periods[-1], days, "/baseline/periods")
@@ -125,26 +145,42 @@ def smart_of(
     values = asked.metrics.values(
         asked.credential, body.metric, [p.name for p in past], where=body.where, **asked.known
     ).values
-    last = values[-1]
+    last, kind = values[-1], str(metric.definition.get("kind"))
+    quality = asked.metrics.quality(asked.credential, body.metric, current.name, **asked.known)
     evidence = Evidence(
-        unit=metric.unit,
-        direction=metric.direction,
-        kind=str(metric.definition.get("kind")),
-        guidelines=metric.guidelines,
-        last_period=last.period,
-        last_value=last.value,
-        last_reason=last.reason,
-        baseline_value=baseline.value,
-        baseline_state=baseline.state,
-        baseline_cause=baseline.cause,
-        baseline_mend=baseline.mend,
+        unit=metric.unit, direction=metric.direction, kind=kind, guidelines=metric.guidelines,
+        last_period=last.period, last_value=last.value, last_reason=last.reason,
+        baseline_value=baseline.value, baseline_state=baseline.state,
+        baseline_cause=baseline.cause, baseline_mend=baseline.mend,
         baseline_end=previous_day(last_baseline.end),
         history=[v.value for v in values if v.value is not None],
         periods_to_go=_periods_between(last_baseline, target, days),
         today=today,
         retrospective=retrospective,
-    )
-    return check(body, evidence), baseline, metric
+        drivers=asked.metrics.drivers(asked.credential, body.metric) if kind == "sum" else (),
+        fresh=quality.fresh,
+        last_arrival=quality.last_occurred_at,
+        measuring=goal.measuring,
+        legs=_legs(body, baseline.value, last_baseline, target, days),
+        surroundings=around,
+    )  # fmt: skip
+    return Checked(check(body, evidence), baseline, metric)
+
+
+def _legs(
+    body: GoalBody, baseline: Decimal | None, start: Period, target: Period, days: Calendar
+) -> list[Decimal]:
+    """The change per period that each milestone asks, and the target after the last of them."""
+    if baseline is None or not body.milestones:
+        return []
+    stops = [(parse(m.period, days, "/milestones"), m.value) for m in body.milestones]
+    end = body.target.resolve(baseline)
+    stops += [(target, end)] if end is not None else []
+    legs, here, value = [], start, baseline
+    for period, figure in sorted(stops, key=lambda stop: stop[0].end):
+        legs.append((figure - value) / max(1, _periods_between(here, period, days)))
+        here, value = period, figure
+    return legs
 
 
 def last_complete(today: date, grain: Grain, days: Calendar) -> Period:
@@ -193,22 +229,22 @@ def no_baseline(found: BaselineRead) -> Refusal:
 
 def figure_of_target(asked: Question, goal: Goal) -> tuple[Decimal, str, Period]:
     """The figure of the target period with its basis; refuses where there is none."""
-    commitment = goal.present
+    body, commitment = goal.of_kind(GoalBody), goal.promised
     if commitment is None:
         raise CONFLICT.refusal(f"The goal is {goal.state}; only a committed goal is closed.")
     period = parse(commitment.target_period, asked.calendar(), "/target_period")
     answer = asked.metrics.values(
         asked.credential,
-        goal.body.metric,
+        body.metric,
         [period.name],
-        where=goal.body.where,
+        where=body.where,
         version=commitment.metric_version,
         **asked.known,
     )
     value: ValueRead = answer.values[0]
     if value.value is None:
         raise CONFLICT.refusal(
-            f"{goal.body.metric} has no value for {period.name} ({value.reason}); the goal "
+            f"{body.metric} has no value for {period.name} ({value.reason}); the goal "
             "can't be judged."
         )
     return value.value, answer.basis, period

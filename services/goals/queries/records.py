@@ -1,4 +1,4 @@
-"""Questions about what surrounds goals: bodies, reviews."""
+"""Questions about what surrounds goals: bodies, reviews, and all that is only stated."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from sqlalchemy import select
 
 from services.goals.domain.body import Body
 from services.goals.domain.review import Review
+from services.goals.domain.statement import BodyT, Kind, Statement
 from services.goals.tables import records
 from shared.errors import NOT_FOUND
 from shared.ledger import View
@@ -34,6 +35,19 @@ def review(view: View, identity: str) -> Review:
 
 def reviews(view: View, initiative_id: str | None, after: str, limit: int) -> list[Review]:
     return _list(view, "review", Review, initiative_id, after, limit)
+
+
+def statement(view: View, made: Kind[BodyT], identity: str) -> Statement[BodyT]:
+    """A thing of a kind as known at the view; refuses with 404."""
+    return _one(view, made.name, identity, made.state)
+
+
+def statements(
+    view: View, made: Kind[BodyT], initiative_id: str | None, after: str = "",
+    limit: int = MAX_RECORDS,
+) -> list[Statement[BodyT]]:  # fmt: skip
+    """The things of a kind, oldest first; those that are retired are left out."""
+    return _list(view, made.name, made.state, initiative_id, after, limit)
 
 
 def _one(view: View, kind: str, identity: str, shape: type[_State]) -> _State:

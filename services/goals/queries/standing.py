@@ -7,10 +7,27 @@ from dataclasses import dataclass
 from datetime import date
 
 from services.goals.clients import ReplayAnswerRead, ReplayAsked, ValueRead
-from services.goals.domain.goal import Commitment, Goal, GoalBody
+from services.goals.domain.delivery import Spending, read_delivery
+from services.goals.domain.goal import (
+    Commitment,
+    DeliverableBody,
+    DeliveryPromise,
+    Goal,
+    GoalBody,
+    GoalDelivered,
+)
 from services.goals.domain.progress import Point, Reading, read
 from services.goals.queries.assessment import Question, last_complete, parse, previous_day
+from shared.errors import CONFLICT
 from shared.periods import Calendar, Grain, Period, following, grain_of
+
+
+@dataclass(frozen=True)
+class DeliveryStanding:
+    """Where a delivery stands, with what was spent by now."""
+
+    reading: Reading
+    spent: ValueRead | None
 
 
 @dataclass(frozen=True)
@@ -22,49 +39,104 @@ class Standing:
     running: ValueRead | None
 
 
+AnyStanding = Standing | DeliveryStanding
+
+
 def standings(
     asked: Question, goals: Sequence[Goal], today: date, days: Calendar
-) -> tuple[list[Standing | str], str]:
-    """Where committed goals stand by the last complete period, the running one beside it.
+) -> tuple[list[AnyStanding | str], str | None]:
+    """Where committed goals stand: measured ones by the last complete period, the running beside.
 
     One question to metrics for all of them; in the place of a goal that it can't answer stands why.
-    The basis of the metrics ledger comes with them.
+    The basis of the metrics ledger comes with them; None where nothing had to be asked.
     """
-    looked = [_periods(goal, today, days) for goal in goals]
-    questions = [
-        ReplayAsked(goal.body.metric, [p.name for p in periods], goal.body.where, _version(goal))
-        for goal, periods in zip(goals, looked, strict=True)
+    questions = [_question(goal, today, days) for goal in goals]
+    put = [question for question in questions if question is not None]
+    answers, basis = (
+        asked.metrics.replay(asked.credential, put, **asked.known) if put else ([], None)
+    )
+    left = iter(answers)
+    found = [
+        _standing(goal, None if question is None else next(left), today, days)
+        for goal, question in zip(goals, questions, strict=True)
     ]
-    answers, basis = asked.metrics.replay(asked.credential, questions, **asked.known)
-    found = [_standing(goal, one, days) for goal, one in zip(goals, answers, strict=True)]
     return found, basis
 
 
-def _version(goal: Goal) -> int:
-    assert goal.present is not None, "only a committed goal has progress"
-    return goal.present.metric_version
+def _question(goal: Goal, today: date, days: Calendar) -> ReplayAsked | None:
+    """What metrics is asked for a goal; None for a delivery whose spending nothing watches."""
+    if isinstance(goal.body, DeliverableBody):
+        return _spending(goal.body, today)
+    body, promised = _promised(goal)
+    names = [period.name for period in _periods(goal, today, days)]
+    return ReplayAsked(body.metric, names, body.where, promised.metric_version)
+
+
+def _spending(body: DeliverableBody, today: date) -> ReplayAsked | None:
+    budget = body.budget
+    if budget is None or budget.metric is None or budget.since is None or budget.since > today:
+        return None
+    until = date.fromordinal(today.toordinal() + 1)
+    return ReplayAsked(budget.metric, [f"{budget.since}..{until}"], budget.where)
+
+
+def spent_by(
+    asked: Question, body: DeliverableBody, today: date
+) -> tuple[ValueRead | None, str | None]:
+    """What a delivery has cost by now, and the basis; None where nothing watches it."""
+    question = _spending(body, today)
+    if question is None:
+        return None, None
+    (answer,), basis = asked.metrics.replay(asked.credential, [question], **asked.known)
+    if answer.replay is None:
+        raise CONFLICT.refusal(answer.problem.detail if answer.problem else "no answer")
+    return answer.replay.values[0], basis
+
+
+def _promised(goal: Goal) -> tuple[GoalBody, Commitment]:
+    promised = goal.promised
+    assert promised is not None, "only a committed goal with a target has progress"
+    return goal.of_kind(GoalBody), promised
 
 
 def _periods(goal: Goal, today: date, days: Calendar) -> list[Period]:
     """The period that progress is read from, and the running one if that is another."""
-    commitment = goal.present
-    assert commitment is not None, "only a committed goal has progress"
+    body, commitment = _promised(goal)
     target = parse(commitment.target_period, days, "/target_period")
-    current = last_complete(today, _grain(goal.body, commitment), days)
+    current = last_complete(today, _grain(body, commitment), days)
     if current.start >= target.start:
         return [target]
     return [current, following(current, days)]
 
 
-def _standing(goal: Goal, answer: ReplayAnswerRead, days: Calendar) -> Standing | str:
-    if answer.replay is None:
-        return answer.problem.detail if answer.problem else "no answer"
-    commitment, last = goal.present, answer.replay.values[0]
-    assert commitment is not None, "only a committed goal has progress"
-    way = way_of(goal.body, commitment, days)
+def _standing(
+    goal: Goal, answer: ReplayAnswerRead | None, today: date, days: Calendar
+) -> AnyStanding | str:
+    if isinstance(goal.body, DeliverableBody):
+        return _delivery(goal, goal.body, answer, today)
+    if answer is None or answer.replay is None:
+        return answer.problem.detail if answer and answer.problem else "no answer"
+    (body, commitment), last = _promised(goal), answer.replay.values[0]
+    way = way_of(body, commitment, days)
     reading = read(commitment, last.period, previous_day(last.end), last.value, last.reason, way)
     running = answer.replay.values[1] if len(answer.replay.values) > 1 else None
     return Standing(reading, last, running)
+
+
+def _delivery(
+    goal: Goal, body: DeliverableBody, answer: ReplayAnswerRead | None, today: date
+) -> DeliveryStanding:
+    assert isinstance(goal.present, DeliveryPromise), "what is delivered promises a day"
+    spent, said = None, Spending()
+    if answer is not None and answer.replay is not None:
+        spent = answer.replay.values[0]
+        said = Spending(spent.value, spent.reason)
+    elif answer is not None:
+        said = Spending(None, answer.problem.detail if answer.problem else "no answer")
+    verdict = goal.verdict
+    on = verdict.on if isinstance(verdict, GoalDelivered) else None
+    reading = read_delivery(body, goal.present, goal.steps_done, said, today, on)
+    return DeliveryStanding(reading, spent)
 
 
 def _grain(body: GoalBody, commitment: Commitment) -> Grain:

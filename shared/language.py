@@ -1,0 +1,37 @@
+"""The language that words for people are given in: what a request asks for, English otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+from babel import negotiate_locale
+
+LANGUAGES = ("en", "sv", "fr", "ru")
+current_language: ContextVar[str] = ContextVar("current_language", default="en")
+
+
+def negotiate(accepted: str) -> str:
+    """The language of ours that an `Accept-Language` header likes best; English if none."""
+    ranked: list[tuple[float, int, str]] = []
+    for place, part in enumerate(accepted[:1_000].split(",")):
+        tag, _, parameter = part.strip().partition(";")
+        try:
+            quality = float(parameter.strip().removeprefix("q=")) if parameter else 1.0
+        except ValueError:
+            continue
+        if quality > 0 and tag:
+            ranked.append((-quality, place, "en" if tag == "*" else tag))
+    wanted = [tag.replace("-", "_") for _, _, tag in sorted(ranked)]
+    return negotiate_locale(wanted, LANGUAGES) or "en"
+
+
+@contextmanager
+def in_language(language: str) -> Iterator[None]:
+    """Give words in a language, whatever a request asked for."""
+    token = current_language.set(language)
+    try:
+        yield
+    finally:
+        current_language.reset(token)
