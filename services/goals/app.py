@@ -13,14 +13,19 @@ from services.goals import tables, workers
 from services.goals.api import (
     bodies,
     check_ins,
+    findings,
     goals,
     initiatives,
     objectives,
     progress,
     promises,
     reviews,
+    roadmap,
     scorecard,
+    shares,
+    starting_points,
     surroundings,
+    workshops,
 )
 from services.goals.clients import MetricsClient
 from services.goals.projections import project
@@ -64,7 +69,8 @@ def create_app(
     routers = [
         initiatives.router, goals.router, promises.router, progress.router, check_ins.router,
         scorecard.router, bodies.router, reviews.router, surroundings.router,
-        surroundings.factors_router, objectives.router,
+        surroundings.factors_router, objectives.router, workshops.router, roadmap.router,
+        shares.router, findings.router, starting_points.router,
         feed_router("goals:read"),
     ]  # fmt: skip
     return assemble(runtime, "Worthwhile goals", DESCRIPTION, routers, _lifespan)

@@ -54,6 +54,7 @@ class ValueRead(Reads):
     """A figure of one period."""
 
     period: str
+    group: dict[str, str]
     start: date
     end: date
     value: Decimal | None
@@ -129,6 +130,12 @@ class EntryRead(Reads):
     id: str
 
 
+class InstalledMetric(Reads):
+    """`POST /v1/catalogue/{id}/install`."""
+
+    key: str
+
+
 class CatalogueRead(Reads):
     """`GET /v1/catalogue`."""
 
@@ -165,10 +172,11 @@ class ReplayAsked:
     periods: list[str]
     where: dict[str, Any] | None = None
     version: int | None = None
+    group_by: Sequence[str] = ()
 
     def body(self) -> dict[str, Any]:
         return {"metric": self.metric, "period": self.periods, "where": self.where,
-                "version": self.version}  # fmt: skip
+                "version": self.version, "group_by": list(self.group_by)}  # fmt: skip
 
 
 class MetricsClient:
@@ -225,6 +233,10 @@ class MetricsClient:
         found = self.peer.get("/v1/catalogue", CatalogueRead, credential, params)
         return [entry.id for entry in found.items]
 
+    def install(self, credential: str, entry_id: str) -> None:
+        """Install a metric of the catalogue under its own key."""
+        self.peer.post(f"/v1/catalogue/{entry_id}/install", InstalledMetric, credential, {})
+
     def replay(
         self, credential: str, questions: Sequence[ReplayAsked], *,
         known_at: str | None = None, basis: str | None = None,
@@ -241,6 +253,16 @@ class MetricsClient:
             basis = answer.basis
         assert basis is not None, "at least one question is asked"
         return found, basis
+
+    def preview(
+        self, credential: str, name: str, definition: dict[str, Any], period: str,
+        group_by: Sequence[str],
+    ) -> ReplayRead:  # fmt: skip
+        """The figures of a count that nobody has saved."""
+        metric = {"name": name, "unit": "count", "dimensions": list(group_by),
+                  "definition": definition}  # fmt: skip
+        body = {"metric": metric, "period": [period], "group_by": list(group_by)}
+        return self.peer.post("/v1/metrics/preview", ReplayRead, credential, body)
 
     def baseline(self, credential: str, baseline_id: str) -> BaselineRead:
         return self.peer.get(f"/v1/baselines/{baseline_id}", BaselineRead, credential)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -13,12 +14,16 @@ from services.goals.domain import body as bodies_domain
 from services.goals.domain import goal as goals_domain
 from services.goals.domain import initiative as initiatives_domain
 from services.goals.domain import review as reviews_domain
+from services.goals.domain import share as shares_domain
 from services.goals.domain import statement as statements_domain
-from services.goals.domain.body import Body, BodyEvent
+from services.goals.domain import workshop as workshops_domain
+from services.goals.domain.body import Body
 from services.goals.domain.goal import Goal, GoalBody, GoalEvent
 from services.goals.domain.initiative import Initiative, InitiativeEvent
-from services.goals.domain.review import Review, ReviewEvent
+from services.goals.domain.review import Review
+from services.goals.domain.share import Share
 from services.goals.domain.statement import KINDS, Statement, StatementEvent
+from services.goals.domain.workshop import Workshop
 from services.goals.tables import goals, initiatives, records
 from shared.events import Event, payload_of
 from shared.ledger import Transaction
@@ -27,26 +32,40 @@ from shared.ledger.projecting import close, supersede
 _State = TypeVar("_State", bound=BaseModel)
 
 
+@dataclass(frozen=True)
+class _Aggregate:
+    """A kind of thing with events of its own."""
+
+    state: type[Any]
+    evolve: Callable[[Any, Any], Any]
+
+
+_AGGREGATES = {
+    "body": _Aggregate(Body, bodies_domain.evolve),
+    "review": _Aggregate(Review, reviews_domain.evolve),
+    "workshop": _Aggregate(Workshop, workshops_domain.evolve),
+    "share": _Aggregate(Share, shares_domain.evolve),
+}
+
+
 def project(transaction: Transaction, appended: Sequence[Event]) -> None:
     """Move every projection by one batch."""
     for event in appended:
         kind, _, identity = (event.stream or "").partition("/")
-        if kind not in KINDS and kind not in ("initiative", "goal", "body", "review"):
-            continue
-        payload = payload_of(event)
-        if isinstance(payload, StatementEvent):
-            _project_statement(transaction, event, kind, identity, payload)
-        elif isinstance(payload, InitiativeEvent):
-            _project_initiative(transaction, event, identity, payload)
-        elif isinstance(payload, GoalEvent):
-            _project_goal(transaction, event, identity, payload)
-        elif isinstance(payload, BodyEvent):
-            body = _before(transaction, event, "body", identity, Body)
-            _project_record(transaction, event, "body", bodies_domain.evolve(body, payload))
-        else:
-            assert isinstance(payload, ReviewEvent), f"{event.name} moves nothing here"
-            review = _before(transaction, event, "review", identity, Review)
-            _project_record(transaction, event, "review", reviews_domain.evolve(review, payload))
+        if kind in KINDS:
+            _project_statement(transaction, event, kind, identity)
+        elif kind in _AGGREGATES:
+            made = _AGGREGATES[kind]
+            before = _before(transaction, event, kind, identity, made.state)
+            moved = made.evolve(before, payload_of(event))
+            _project_record(transaction, event, kind, moved)
+        elif kind in ("initiative", "goal"):
+            payload = payload_of(event)
+            if isinstance(payload, InitiativeEvent):
+                _project_initiative(transaction, event, identity, payload)
+            else:
+                assert isinstance(payload, GoalEvent), f"{event.name} moves nothing here"
+                _project_goal(transaction, event, identity, payload)
 
 
 def _before(
@@ -65,10 +84,9 @@ def _before(
     return shape.model_validate_json(state)
 
 
-def _project_statement(
-    transaction: Transaction, event: Event, kind: str, identity: str, payload: StatementEvent
-) -> None:
-    made = KINDS[kind]
+def _project_statement(transaction: Transaction, event: Event, kind: str, identity: str) -> None:
+    made, payload = KINDS[kind], payload_of(event)
+    assert isinstance(payload, StatementEvent), f"{event.name} moves nothing here"
     before = _before(transaction, event, kind, identity, made.state)
     moved = statements_domain.evolve(made, before, payload)
     if moved is None:
@@ -79,8 +97,9 @@ def _project_statement(
 
 
 def _project_record(
-    transaction: Transaction, event: Event, kind: str, moved: Body | Review | Statement[Any]
-) -> None:
+    transaction: Transaction, event: Event, kind: str, moved: Body | Review | Workshop | Share
+    | Statement[Any],
+) -> None:  # fmt: skip
     keys = {"tenant_id": transaction.tenant_id, "kind": kind, "record_id": moved.record_id}
     row = {"initiative_id": moved.initiative_id, "state": moved.model_dump_json()}
     supersede(transaction.connection, records, keys, event.position, row)

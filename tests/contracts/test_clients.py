@@ -25,6 +25,8 @@ READ: list[tuple[type[BaseModel], str, str, str, str]] = [
     (goals_clients.BaselineRead, "metrics", "post", "/v1/baselines", "201"),
     (goals_clients.CalendarRead, "metrics", "get", "/v1/calendar", "200"),
     (goals_clients.QualityRead, "metrics", "get", "/v1/metrics/{key}/quality", "200"),
+    (goals_clients.ReplayRead, "metrics", "post", "/v1/metrics/preview", "200"),
+    (goals_clients.InstalledMetric, "metrics", "post", "/v1/catalogue/{entry_id}/install", "201"),
     (goals_clients.CatalogueRead, "metrics", "get", "/v1/catalogue", "200"),
     (valuation_clients.InitiativeAnswer, "goals", "get", "/v1/initiatives/{initiative_id}", "200"),
     (valuation_clients.GoalAnswer, "goals", "get", "/v1/goals/{goal_id}", "200"),

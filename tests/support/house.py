@@ -94,6 +94,7 @@ class House:
     metrics_database: Database
     ledgers: dict[str, Ledger]
     running: Mapping[str, Answering] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
     clients: dict[str, httpx.Client] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -183,8 +184,10 @@ def open_house(databases: Databases, *, simulate: bool = False) -> Iterator[Hous
     ledgers: dict[str, Ledger] = {}
     running: dict[str, Running] = {}
     opened: list[Database] = []
+    configured: dict[str, Any] = {}
 
     def start(service: Any, settings: Any) -> None:
+        configured[service.name] = settings
         service.migrate(settings)
         database, ledgers[service.name] = service.open(settings)
         opened.append(database)
@@ -209,7 +212,7 @@ def open_house(databases: Databases, *, simulate: bool = False) -> Iterator[Hous
             VALUATION,
             ValuationSettings(**common(), metrics_url=metrics_url, goals_url=running["goals"].url),
         )
-        house = House(opened[0], ledgers, running)
+        house = House(opened[0], ledgers, running, configured)
         yield house
         house.close()
     finally:

@@ -53,7 +53,7 @@ def today_of(caller: Caller, asked: Question) -> date:
     return asked.calendar().day_of(moment)
 
 
-def _body(
+def body_of(
     caller: Caller, draft: GoalDraft | DeliverableDraft, initiative_id: str, asked: Question
 ) -> AnyBody:
     """The goal's statement, completed from the metric and the calendar."""
@@ -128,7 +128,7 @@ def create_goal(
     """
     if (stored := caller.replayed()) is not None:
         return stored
-    stated = _body(caller, body, body.initiative_id, question(caller))
+    stated = body_of(caller, body, body.initiative_id, question(caller))
 
     def work(transaction: Transaction) -> Answer:
         state = commands.draft_goal(transaction, stated)
@@ -177,8 +177,9 @@ def redraft_goal(
     if (stored := caller.replayed()) is not None:
         return stored
     with caller.runtime.ledger.view(caller.tenant_id) as view:
-        initiative_id = queries.goal(view, goal_id).body.initiative_id
-    stated = _body(caller, body, initiative_id, question(caller))
+        before = queries.goal(view, goal_id).body
+    stated = body_of(caller, body, before.initiative_id, question(caller))
+    stated = stated.model_copy(update={"theme": before.theme})
 
     def work(transaction: Transaction) -> Answer:
         state = queries.goal(transaction, goal_id)

@@ -165,7 +165,8 @@ class InitiativeAnswer(Known):
     initiative: Initiative = Field(description="The initiative")
 
 
-def _shown(state: State) -> Initiative:
+def shown(state: State) -> Initiative:
+    """An initiative as the API shows it."""
     body = state.body.model_dump(mode="json")
     return Initiative.model_validate(
         {
@@ -185,7 +186,7 @@ def create_initiative(
 
     def work(transaction: Transaction) -> Answer:
         state = commands.start_initiative(transaction, body.model_dump())
-        return Answer(_shown(state), 201, state.revision, f"/v1/initiatives/{state.initiative_id}")
+        return Answer(shown(state), 201, state.revision, f"/v1/initiatives/{state.initiative_id}")
 
     return caller.command(work)
 
@@ -197,7 +198,7 @@ def list_initiatives(
     """List initiatives, oldest first."""
     with reader.view() as view:
         rows = queries.initiative_list(view, pages.text_after(), pages.limit + 1)
-        return pages.page(view, rows, lambda state: state.initiative_id, _shown)
+        return pages.page(view, rows, lambda state: state.initiative_id, shown)
 
 
 @router.get("/initiatives/{initiative_id}")
@@ -211,7 +212,7 @@ def get_initiative(
         state = queries.initiative(view, initiative_id)
         response.headers["ETag"] = f'"{state.revision}"'
         return InitiativeAnswer(
-            initiative=_shown(state),
+            initiative=shown(state),
             known_at=view.known_at,
             basis=view.basis.token,
             open=view.open,
@@ -231,7 +232,7 @@ def change_initiative(
         caller.demand_revision(state.revision)
         changes: dict[str, Any] = body.model_dump(exclude_unset=True, exclude={"reason"})
         changed = commands.change_initiative(transaction, state, changes, body.reason)
-        return Answer(_shown(changed), 200, changed.revision)
+        return Answer(shown(changed), 200, changed.revision)
 
     return caller.command(work)
 
@@ -251,7 +252,7 @@ def exit_initiative(
         state = queries.initiative(transaction, initiative_id)
         caller.demand_revision(state.revision)
         judged = commands.judge_initiative(transaction, state, body.reason)
-        return Answer(_shown(judged), 200, judged.revision)
+        return Answer(shown(judged), 200, judged.revision)
 
     return caller.command(work)
 

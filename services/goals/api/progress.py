@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -14,6 +15,8 @@ from services.goals.api.goals import question
 from services.goals.api.shapes import (
     BaselineShown,
     DeliveryProgress,
+    Family,
+    FamilyMember,
     Progress,
     ProgressBasis,
     ProgressTarget,
@@ -26,6 +29,7 @@ from services.goals.domain.goal import Commitment, DeliverableBody, DeliveryProm
 from services.goals.domain.texts import text
 from services.goals.queries import states as queries
 from services.goals.queries.assessment import Question
+from services.goals.queries.families import family
 from services.goals.queries.standing import (
     AnyStanding,
     DeliveryStanding,
@@ -35,6 +39,7 @@ from services.goals.queries.standing import (
 from shared.errors import Refusal
 from shared.web.routes import router as make_router
 from shared.web.runtime import Caller, Reader, reads
+from shared.web.wire import Text
 
 router = make_router("goals")
 
@@ -46,17 +51,45 @@ def get_goal_progress(
     metrics_basis: Annotated[
         str | None, Query(max_length=64, description="Basis of the metrics ledger to answer from")
     ] = None,
+    group_by: Annotated[
+        str | None,
+        Query(max_length=200, description="Dimension of the metric: where each member stands"),
+    ] = None,
 ) -> Progress:
     """Show where a goal stands, by the last complete period, with proof.
 
-    The running period is shown beside it, marked provisional. While the metrics service is down
-    the status is `no_data` with the cause.
+    With `group_by` each member of a family (each of 200 shops) is held against its own baseline,
+    with the change that the goal promises. The running period is shown beside it, marked
+    provisional. While the metrics service is down the status is `no_data` with the cause.
     """
     with reader.view() as view:
         state = queries.goal(view, goal_id)
         moment, goals_basis = view.known_at, view.basis.token
-    (found,), basis = progress_of_all(asked_as(reader, moment, metrics_basis), [state], moment)
-    return found.shown(moment, ProgressBasis(goals=goals_basis, metrics=basis))
+    asked = asked_as(reader, moment, metrics_basis)
+    (found,), basis = progress_of_all(asked, [state], moment)
+    answer = found.shown(moment, ProgressBasis(goals=goals_basis, metrics=basis))
+    if group_by is not None:
+        same = Question(asked.metrics, asked.credential, None, basis) if basis else asked
+        answer.family = _family(same, state, moment, group_by)
+    return answer
+
+
+def _family(asked: Question, goal: Goal, moment: datetime, dimension: str) -> Family:
+    days = asked.calendar()
+    members = family(asked, goal, days.day_of(moment), days, dimension)
+    return Family(
+        dimension=dimension,
+        statuses=Counter(member.reading.status for member in members),
+        members=[
+            FamilyMember(
+                name=member.name, status=member.reading.status,
+                baseline=member.baseline, target=member.target, current=_value(member.current),
+                fraction=member.reading.fraction,
+                because=[Text(**one) for one in member.reading.because],
+            )
+            for member in members
+        ],
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)

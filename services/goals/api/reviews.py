@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from fastapi import Depends, Query, Response
 
 from services.goals.api.goals import question
-from services.goals.api.minutes import minutes_page
+from services.goals.api.pages import minutes_page
 from services.goals.api.promises import amended
 from services.goals.api.review_shapes import (
     AnswerBody,
@@ -135,8 +135,7 @@ def show_minutes(
         state = records.review(view, review_id)
         body = records.body(view, state.body_id)
         initiative = queries.initiative(view, state.initiative_id)
-        page = minutes_page(state, body, initiative)
-    return Response(page, media_type="text/html")
+        return minutes_page(state, body, initiative)
 
 
 @router.post("/reviews/{review_id}/verify")

@@ -130,6 +130,7 @@ class GoalShown(Wire):
     measure_of: str | None = Field(description="V2MOM that it is a measure of")
     objective: str | None = Field(description="Objective (OKR) that it is a key result of")
     tags: list[str] = Field(description="Words to find it by")
+    theme: str | None = Field(description="Theme of a workshop that it comes from")
     override: OverrideShown | None = Field(description="Why it was committed although it failed")
 
 
@@ -285,6 +286,26 @@ class DeliveryProgress(Wire):
     )
 
 
+class FamilyMember(Wire):
+    """Where one member of a family stands: one shop of 200."""
+
+    name: str = Field(description="Value of the dimension")
+    status: str = Field(description="Where it stands, as the goal's own status")
+    baseline: Figure | None = Field(description="Its own figure over the baseline's periods")
+    target: Figure | None = Field(description="What the goal's change makes of it")
+    current: ProgressValue = Field(description="The last complete period")
+    fraction: Figure | None = Field(description="Share of its own way that is done")
+    because: list[Text] = Field(description="Why the status is what it is")
+
+
+class Family(Wire):
+    """Where the members of a goal stand."""
+
+    dimension: str = Field(description="What they are told apart by")
+    statuses: dict[str, int] = Field(description="Members by status")
+    members: list[FamilyMember] = Field(description="By name")
+
+
 class Progress(Wire):
     """Where a goal stands."""
 
@@ -301,6 +322,7 @@ class Progress(Wire):
     expected_fraction: Figure | None = Field(description="Share that was expected by now")
     because: list[Text] = Field(description="Why the status is what it is")
     check_in: LastCheckIn | None = Field(description="What was last believed of it")
+    family: Family | None = Field(None, description="With `group_by`: where each member stands")
     known_at: InstantField = Field(description="The moment of knowledge")
     basis: ProgressBasis = Field(description="What it rests on")
 

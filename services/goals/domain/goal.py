@@ -92,6 +92,7 @@ class _Stated(_Value):
     measure_of: str | None = None
     objective: str | None = None
     tags: list[str] = []
+    theme: str | None = None
 
 
 class GoalBody(_Stated):

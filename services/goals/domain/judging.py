@@ -24,7 +24,7 @@ def judge(commitment: Commitment, value: Decimal) -> Verdict:
     if band is not None and band[0] <= value <= band[1]:
         return "achieved"
     baseline, target = commitment.baseline.value, commitment.target_value
-    rises = _should_rise(commitment)
+    rises = should_rise(commitment)
     held = value >= baseline if rises else value <= baseline
     if target is not None and (held if target == baseline else reached(value, target, baseline)):
         return "achieved"
@@ -50,10 +50,10 @@ def moved_right_way(commitment: Commitment, value: Decimal) -> bool:
     baseline, band = commitment.baseline.value, commitment.target.band
     if band is not None:
         return _distance(value, band) == 0 or _distance(value, band) < _distance(baseline, band)
-    return value > baseline if _should_rise(commitment) else value < baseline
+    return value > baseline if should_rise(commitment) else value < baseline
 
 
-def _should_rise(commitment: Commitment) -> bool:
+def should_rise(commitment: Commitment) -> bool:
     """What is better: as the metric says, else as the first look at target and baseline tells."""
     if commitment.direction in ("up", "down"):
         return commitment.direction == "up"

@@ -35,6 +35,12 @@ class Reading:
     expected_fraction: Decimal | None
     because: list[dict[str, Any]]
 
+    @classmethod
+    def without(cls, period: str, reason: str | None) -> Reading:
+        """A reading of a period that has no figure, and why."""
+        said = text("no_current_value", period=period, reason=reason)
+        return cls("no_data", None, None, [said])
+
 
 def read(
     commitment: Commitment,
@@ -49,9 +55,7 @@ def read(
     `way` goes from the baseline over the milestones to the target, in order of days.
     """
     if value is None:
-        return Reading(
-            "no_data", None, None, [text("no_current_value", period=period, reason=reason)]
-        )
+        return Reading.without(period, reason)
     shown = {"value": _short(value), "period": period}
     band, target = commitment.target.band, commitment.target_value
     if band is not None:

@@ -11,7 +11,9 @@ from services.goals.domain import body as bodies
 from services.goals.domain import goal as goals
 from services.goals.domain import initiative as initiatives
 from services.goals.domain import review as reviews
+from services.goals.domain import share as shares
 from services.goals.domain import statement as statements
+from services.goals.domain import workshop as workshops
 from services.goals.domain.texts import text
 from shared.errors import NOT_FOUND
 from shared.events import Event, Payload, payload_of
@@ -197,6 +199,51 @@ def _(payload: reviews.ActionAgreed, who: str, before: Told) -> Told:
 @_what.register
 def _(payload: reviews.ActionDone, who: str, before: Told) -> Told:
     return text("finished", who=who, words=payload.note)
+
+
+@_what.register
+def _(payload: workshops.WorkshopOpened, who: str, before: Told) -> Told:
+    return text("opened", who=who, name=payload.name)
+
+
+@_what.register
+def _(payload: workshops.IdeaAdded, who: str, before: Told) -> Told:
+    return text("idea", who=payload.by, words=payload.text)
+
+
+@_what.register
+def _(payload: workshops.Voted, who: str, before: Told) -> Told:
+    return text("voted", who=payload.by, count=sum(payload.points.values()))
+
+
+@_what.register
+def _(payload: workshops.Themed, who: str, before: Told) -> Told:
+    return text("themed", who=who, name=payload.name, count=len(payload.ideas))
+
+
+@_what.register
+def _(payload: workshops.ThemeBecameGoals, who: str, before: Told) -> Told:
+    return text("became_goals", who=who, count=len(payload.goals))
+
+
+@_what.register
+def _(payload: workshops.WorkshopClosed, who: str, before: Told) -> Told:
+    return text("ended", who=who)
+
+
+@_what.register
+def _(payload: shares.ShareOpened, who: str, before: Told) -> Told:
+    return text("shared", who=who, until=payload.expires_at.date().isoformat())
+
+
+@_what.register
+def _(payload: shares.ShareRevoked, who: str, before: Told) -> Told:
+    return text("revoked", who=who)
+
+
+@_what.register
+def _(payload: shares.ShareLookedAt, who: str, before: Told) -> Told:
+    return text("looked_at")
 
 
 def _drafted(verb: str, who: str, body: goals.AnyBody) -> Told:

@@ -9,7 +9,9 @@ from sqlalchemy import select
 
 from services.goals.domain.body import Body
 from services.goals.domain.review import Review
+from services.goals.domain.share import Share
 from services.goals.domain.statement import BodyT, Kind, Statement
+from services.goals.domain.workshop import Workshop
 from services.goals.tables import records
 from shared.errors import NOT_FOUND
 from shared.ledger import View
@@ -35,6 +37,24 @@ def review(view: View, identity: str) -> Review:
 
 def reviews(view: View, initiative_id: str | None, after: str, limit: int) -> list[Review]:
     return _list(view, "review", Review, initiative_id, after, limit)
+
+
+def workshop(view: View, identity: str) -> Workshop:
+    """A workshop as known at the view; refuses with 404."""
+    return _one(view, "workshop", identity, Workshop)
+
+
+def workshops(view: View, initiative_id: str | None, after: str, limit: int) -> list[Workshop]:
+    return _list(view, "workshop", Workshop, initiative_id, after, limit)
+
+
+def share(view: View, identity: str) -> Share:
+    """A share link as known at the view; refuses with 404."""
+    return _one(view, "share", identity, Share)
+
+
+def shares(view: View, initiative_id: str | None, after: str, limit: int) -> list[Share]:
+    return _list(view, "share", Share, initiative_id, after, limit)
 
 
 def statement(view: View, made: Kind[BodyT], identity: str) -> Statement[BodyT]:

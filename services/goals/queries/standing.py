@@ -68,7 +68,7 @@ def _question(goal: Goal, today: date, days: Calendar) -> ReplayAsked | None:
     if isinstance(goal.body, DeliverableBody):
         return _spending(goal.body, today)
     body, promised = _promised(goal)
-    names = [period.name for period in _periods(goal, today, days)]
+    names = [period.name for period in periods_of(goal, today, days)]
     return ReplayAsked(body.metric, names, body.where, promised.metric_version)
 
 
@@ -99,7 +99,7 @@ def _promised(goal: Goal) -> tuple[GoalBody, Commitment]:
     return goal.of_kind(GoalBody), promised
 
 
-def _periods(goal: Goal, today: date, days: Calendar) -> list[Period]:
+def periods_of(goal: Goal, today: date, days: Calendar) -> list[Period]:
     """The period that progress is read from, and the running one if that is another."""
     body, commitment = _promised(goal)
     target = parse(commitment.target_period, days, "/target_period")
