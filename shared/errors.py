@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
+
+# A document shows so many faults at most.
+MAX_SHOWN = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +50,20 @@ class Refusal(Exception):
 
     def __str__(self) -> str:
         return f"{self.problem.slug}: {self.detail}"
+
+    def document(self, instance: str) -> dict[str, Any]:
+        """The RFC 9457 document of this refusal; `instance` is the path that was asked."""
+        return {
+            "type": f"/problems/{self.problem.slug}",
+            "title": self.problem.title,
+            "status": self.problem.status,
+            "detail": self.detail,
+            "instance": instance,
+            "errors": [
+                {"pointer": f.pointer, "detail": f.detail, "code": f.code}
+                for f in self.errors[:MAX_SHOWN]
+            ],
+        }
 
 
 REGISTRY: dict[str, ProblemType] = {}

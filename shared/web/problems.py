@@ -19,7 +19,6 @@ from shared.errors import Fault, ProblemType, Refusal
 from shared.telemetry import current_trace, log
 
 MEDIA_TYPE = "application/problem+json"
-_MAX_ERRORS = 100
 _BY_STATUS = {
     400: errors.NOT_PARSABLE, 401: errors.UNAUTHENTICATED, 403: errors.FORBIDDEN,
     404: errors.NOT_FOUND, 405: errors.METHOD_NOT_ALLOWED, 409: errors.CONFLICT,
@@ -69,15 +68,9 @@ def problem_response(
     headers: Mapping[str, str] | None = None,
 ) -> Response:
     trace = current_trace.get()
-    content: dict[str, Any] = {
-        "type": f"/problems/{kind.slug}",
-        "title": kind.title,
-        "status": kind.status,
-        "detail": detail,
-        "instance": request.url.path[:500],
-        "errors": [
-            {"pointer": f.pointer, "detail": f.detail, "code": f.code} for f in faults[:_MAX_ERRORS]
-        ],
+    refusal = Refusal(kind, detail, faults)
+    content = {
+        **refusal.document(request.url.path[:500]),
         "trace_id": trace.trace_id if trace else None,
     }
     sent = dict(headers or {})

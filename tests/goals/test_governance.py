@@ -244,6 +244,9 @@ def test_one_body_per_level_and_a_cadence_that_can_be_read(key: Key) -> None:
     left = {"person": "Eve", "until": TODAY.isoformat(), "reason": "Another post", **acting}
     gone = key.post("goals", f"/v1/bodies/{steering}/leave", left)
     assert (joined["revision"], gone["revision"]) == (2, 3)
+    told = key.get("goals", f"/v1/bodies/{steering}/history")["items"]
+    assert [(e["what"]["code"], e["authority"]) for e in told[1:]] == [
+        ("joined", "admin test: Ann is ill"), ("left", "admin test: Ann is ill")]  # fmt: skip
     assert gone["members"][-1]["until"] == TODAY.isoformat()
     names = [b["name"] for b in key.get("goals", "/v1/bodies", initiative_id=initiative)["items"]]
     assert names == ["The steering group", "The operating group"]

@@ -9,6 +9,7 @@ from fastapi import Depends, Query, Response
 from pydantic import Field
 
 from services.goals.api.drafts import ActingReason
+from services.goals.api.shapes import History, told
 from services.goals.commands import governance
 from services.goals.domain.body import CADENCE, next_meeting
 from services.goals.domain.body import Body as State
@@ -160,9 +161,9 @@ def join_body(
     def work(transaction: Transaction) -> Answer:
         state = records.body(transaction, body_id)
         caller.demand_revision(state.revision)
-        governance.demand_seat(transaction, caller.principal, state, body.acting_reason)
+        right = governance.demand_seat(transaction, caller.principal, state, body.acting_reason)
         member = MemberState(**body.model_dump(exclude={"acting_reason"}))
-        changed = governance.join_body(transaction, state, member)
+        changed = governance.join_body(transaction, state, member, right)
         return Answer(_shown(transaction, changed), 200, changed.revision)
 
     return caller.command(work)
@@ -177,8 +178,19 @@ def leave_body(
     def work(transaction: Transaction) -> Answer:
         state = records.body(transaction, body_id)
         caller.demand_revision(state.revision)
-        governance.demand_seat(transaction, caller.principal, state, body.acting_reason)
-        changed = governance.leave_body(transaction, state, body.person, body.until, body.reason)
+        right = governance.demand_seat(transaction, caller.principal, state, body.acting_reason)
+        changed = governance.leave_body(
+            transaction, state, body.person, body.until, body.reason, right
+        )
         return Answer(_shown(transaction, changed), 200, changed.revision)
 
     return caller.command(work)
+
+
+@router.get("/bodies/{body_id}/history")
+def get_body_history(
+    body_id: str, reader: Annotated[Reader, Depends(reads("goals:read"))]
+) -> History:
+    """Tell in words who formed a body, who joined and who left, and why."""
+    with reader.view() as view:
+        return told(view, f"body/{body_id}")

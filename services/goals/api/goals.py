@@ -12,10 +12,10 @@ from services.goals.api.shapes import (
     AnyGoal,
     GoalAnswer,
     History,
-    HistoryItem,
     LetterShown,
     Smart,
     shown,
+    told,
 )
 from services.goals.clients import MetricsClient
 from services.goals.commands import goals as commands
@@ -28,7 +28,6 @@ from services.goals.domain.texts import text
 from services.goals.queries import alignment, assessment
 from services.goals.queries import states as queries
 from services.goals.queries.assessment import Question
-from services.goals.queries.history import history
 from shared.errors import invalid
 from shared.ledger import Transaction
 from shared.periods import grain_of
@@ -223,9 +222,4 @@ def get_goal_history(
 ) -> History:
     """Tell in words who changed what of a goal, when and why."""
     with reader.view() as view:
-        return History(
-            items=[HistoryItem(**e) for e in history(view, f"goal/{goal_id}")],
-            known_at=view.known_at,
-            basis=view.basis.token,
-            open=view.open,
-        )
+        return told(view, f"goal/{goal_id}")

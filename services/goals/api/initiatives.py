@@ -8,11 +8,10 @@ from typing import Annotated, Any, Literal
 from fastapi import Depends, Response
 from pydantic import Field, model_validator
 
-from services.goals.api.shapes import History, HistoryItem
+from services.goals.api.shapes import History, told
 from services.goals.commands import goals as commands
 from services.goals.domain.initiative import Initiative as State
 from services.goals.queries import states as queries
-from services.goals.queries.history import history
 from shared.ledger import Transaction
 from shared.money import Currency
 from shared.web.pages import Page, Pages
@@ -263,7 +262,4 @@ def get_initiative_history(
 ) -> History:
     """Tell in words who changed what of an initiative, when and why."""
     with reader.view() as view:
-        return History(
-            items=[HistoryItem(**e) for e in history(view, f"initiative/{initiative_id}")],
-            known_at=view.known_at, basis=view.basis.token, open=view.open,
-        )  # fmt: skip
+        return told(view, f"initiative/{initiative_id}")

@@ -19,6 +19,7 @@ from services.goals.domain.body import Body
 from services.goals.domain.initiative import Initiative
 from services.goals.domain.review import Review
 from services.goals.domain.texts import sentence, told_again, word
+from shared.clock import format_instant
 from shared.language import current_language
 
 _PAGES = Environment(
@@ -84,6 +85,7 @@ def roadmap_page(map_: Roadmap, title: str, moment: datetime) -> Response:
     """A roadmap on one time axis."""
     return _render(
         "roadmap.html", map=map_, title=title, today=moment.date(),
+        moment=format_instant(map_.known_at),
         at=_place_on(map_.begins, map_.ends),
     )  # fmt: skip
 

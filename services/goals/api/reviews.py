@@ -22,6 +22,7 @@ from services.goals.api.review_shapes import (
     shown,
 )
 from services.goals.api.scorecard import Scorecard, Seen, scorecard
+from services.goals.api.shapes import History, told
 from services.goals.commands import goals as goal_commands
 from services.goals.commands import governance
 from services.goals.domain.body import LEVELS, Body, Decision
@@ -194,7 +195,7 @@ def decide(
             reason=body.reason, answer_by=body.answer_by,
             escalated_to=above.record_id if above else None,
         )  # fmt: skip
-        changed = governance.decide(transaction, state, decided)
+        changed = governance.decide(transaction, state, decided, right)
         return Answer(shown(changed), 200, changed.revision)
 
     return caller.command(work)
@@ -239,10 +240,11 @@ def answer_escalation(
     def work(transaction: Transaction) -> Answer:
         state = records.review(transaction, review_id)
         asked = next((d for d in state.decisions if d.decision_id == decision_id), None)
+        right = None
         if asked is not None and asked.escalated_to is not None:
             above = records.body(transaction, asked.escalated_to)
-            governance.demand_seat(transaction, caller.principal, above, body.acting_reason)
-        changed = governance.answer_escalation(transaction, state, decision_id, body.answer)
+            right = governance.demand_seat(transaction, caller.principal, above, body.acting_reason)
+        changed = governance.answer_escalation(transaction, state, decision_id, body.answer, right)
         return Answer(shown(changed), 200, changed.revision)
 
     return caller.command(work)
@@ -277,3 +279,12 @@ def finish_action(
         return Answer(shown(changed), 200, changed.revision)
 
     return caller.command(work)
+
+
+@router.get("/reviews/{review_id}/history")
+def get_review_history(
+    review_id: str, reader: Annotated[Reader, Depends(reads("goals:read"))]
+) -> History:
+    """Tell in words what was decided, answered and agreed in a review, when and by whom."""
+    with reader.view() as view:
+        return told(view, f"review/{review_id}")

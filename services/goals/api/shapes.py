@@ -11,6 +11,8 @@ from typing_extensions import TypeAliasType
 from services.goals.domain.deciding import expected_share
 from services.goals.domain.goal import AnyPromise, DeliverableBody
 from services.goals.domain.goal import Goal as State
+from services.goals.queries.history import history
+from shared.ledger import View
 from shared.money import Amount
 from shared.web.wire import BasisToken, Figure, InstantField, Known, PeriodName, Text, Wire
 from shared.words import Id
@@ -342,6 +344,14 @@ class History(Known):
     """The history of something in words, oldest first."""
 
     items: list[HistoryItem] = Field(description="Changes")
+
+
+def told(view: View, stream: str) -> History:
+    """The history of one thing as the API tells it; refuses with 404 where there is none."""
+    return History(
+        items=[HistoryItem(**entry) for entry in history(view, stream)],
+        known_at=view.known_at, basis=view.basis.token, open=view.open,
+    )  # fmt: skip
 
 
 def shown(state: State) -> Goal | Deliverable:

@@ -9,11 +9,10 @@ from typing import Annotated, Any, Generic, cast
 from fastapi import APIRouter, Depends, Query, Response
 from pydantic import Field, create_model
 
-from services.goals.api.shapes import History, HistoryItem
+from services.goals.api.shapes import History, told
 from services.goals.commands import statements as commands
 from services.goals.domain.statement import BodyT, Kind, Statement
 from services.goals.queries import records
-from services.goals.queries.history import history
 from shared.ledger import Transaction, View
 from shared.web.pages import Page, Pages
 from shared.web.runtime import Answer, Caller, Reader, reads, writes
@@ -218,9 +217,6 @@ def _retire(shown: Shown) -> Callable[..., Response]:
 def _tell(kind: str) -> Callable[..., History]:
     def tell(identity: str, reader: Annotated[Reader, Depends(reads("goals:read"))]) -> History:
         with reader.view() as view:
-            return History(
-                items=[HistoryItem(**e) for e in history(view, f"{kind}/{identity}")],
-                known_at=view.known_at, basis=view.basis.token, open=view.open,
-            )  # fmt: skip
+            return told(view, f"{kind}/{identity}")
 
     return tell

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from services.goals.api.drafts import AnyDraft
 from services.goals.api.goals import body_of, question
+from services.goals.api.shapes import History, told
 from services.goals.api.statements import INITIATIVE
 from services.goals.commands import workshops as commands
 from services.goals.domain import workshop as domain
@@ -318,3 +319,12 @@ def close_workshop(
         return _answer(commands.record(transaction, state, fact))
 
     return caller.command(work)
+
+
+@router.get("/workshops/{workshop_id}/history")
+def get_workshop_history(
+    workshop_id: str, reader: Annotated[Reader, Depends(reads("goals:read"))]
+) -> History:
+    """Tell in words what happened in a workshop, when and by whom."""
+    with reader.view() as view:
+        return told(view, f"workshop/{workshop_id}")

@@ -43,24 +43,25 @@ def form_body(
     for other in others:
         if other.level == stated["level"]:
             raise CONFLICT.refusal(f"{other.name!r} is the {other.level} body already.")
+    right = None
     if others:
         highest = min(others, key=lambda body: LEVELS.index(body.level))
-        demand_seat(transaction, principal, highest, acting_reason)
-    formed = BodyFormed(body_id=new_id(), **stated)
+        right = demand_seat(transaction, principal, highest, acting_reason)
+    formed = BodyFormed(body_id=new_id(), **stated, authority=right)
     transaction.record(f"body/{formed.body_id}", 0, [formed])
     return records.body(transaction, formed.body_id)
 
 
-def join_body(transaction: Transaction, state: Body, member: Member) -> Body:
-    """Let somebody join."""
-    return _body(transaction, state, bodies_domain.join(state, member))
+def join_body(transaction: Transaction, state: Body, member: Member, right: str | None) -> Body:
+    """Let somebody join; `right` says in whose name."""
+    return _body(transaction, state, bodies_domain.join(state, member, right))
 
 
 def leave_body(
-    transaction: Transaction, state: Body, person: str, until: date, reason: str
+    transaction: Transaction, state: Body, person: str, until: date, reason: str, right: str | None
 ) -> Body:
     """Let a member leave."""
-    return _body(transaction, state, bodies_domain.leave(state, person, until, reason))
+    return _body(transaction, state, bodies_domain.leave(state, person, until, reason, right))
 
 
 def _body(transaction: Transaction, state: Body, fact: Payload) -> Body:
@@ -77,27 +78,39 @@ def authority(
     An admin who is no member may act with a reason, which is recorded.
     """
     if acting_reason is not None and "admin" in principal.scopes:
-        return f"admin {principal.actor}: {acting_reason}"
+        return _acting(principal, acting_reason)
     bodies = records.bodies(view, initiative_id, "", MAX_RECORDS)
     return demand_right(bodies, principal.person, decision, priority, day, within)
 
 
-def demand_seat(view: View, principal: Principal, body: Body, acting_reason: str | None) -> None:
-    """Refuse who has no seat in a body or above it, where anybody has; an admin says why."""
+def demand_seat(
+    view: View, principal: Principal, body: Body, acting_reason: str | None
+) -> str | None:
+    """In whose name a caller acts for a body; refuses who has no seat in it or above.
+
+    Where nobody has a seat anybody may, in nobody's name. An admin says why.
+    """
     if acting_reason is not None and "admin" in principal.scopes:
-        return
+        return _acting(principal, acting_reason)
     place, day = LEVELS.index(body.level), view.known_at.date()
-    seats = [
-        member.person
+    seats = {
+        member.person: f"{other.name}: {member.person} ({member.role})"
         for other in records.bodies(view, body.initiative_id, "", MAX_RECORDS)
         if LEVELS.index(other.level) <= place
         for member in other.members_on(day)
-    ]
-    if seats and principal.person not in seats:
+    }
+    if not seats:
+        return None
+    if principal.person not in seats:
         raise FORBIDDEN.refusal(
             f"Only members of {body.name!r}, or of a body above it, do this; an admin may act with "
             "`acting_reason`."
         )
+    return seats[principal.person]
+
+
+def _acting(principal: Principal, acting_reason: str) -> str:
+    return f"admin {principal.actor}: {acting_reason}"
 
 
 def hold_review(transaction: Transaction, stated: dict[str, Any]) -> Review:
@@ -107,9 +120,9 @@ def hold_review(transaction: Transaction, stated: dict[str, Any]) -> Review:
     return records.review(transaction, held.review_id)
 
 
-def decide(transaction: Transaction, state: Review, decision: Decided) -> Review:
-    """Keep a decision."""
-    return _review(transaction, state, ReviewDecided(decision=decision))
+def decide(transaction: Transaction, state: Review, decision: Decided, right: str | None) -> Review:
+    """Keep a decision, and in whose name it was taken."""
+    return _review(transaction, state, ReviewDecided(decision=decision, authority=right))
 
 
 def agree_action(
@@ -126,10 +139,10 @@ def finish_action(transaction: Transaction, state: Review, action_id: str, note:
 
 
 def answer_escalation(
-    transaction: Transaction, state: Review, decision_id: str, words: str
+    transaction: Transaction, state: Review, decision_id: str, words: str, right: str | None
 ) -> Review:
     """Answer what was escalated."""
-    return _review(transaction, state, reviews_domain.answer(state, decision_id, words))
+    return _review(transaction, state, reviews_domain.answer(state, decision_id, words, right))
 
 
 def _review(transaction: Transaction, state: Review, fact: Payload) -> Review:

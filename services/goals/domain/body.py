@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from datetime import date, timedelta
-from typing import Annotated, Literal, assert_never
+from typing import Literal, assert_never
 
-from pydantic import BaseModel, ConfigDict, StringConstraints
+from pydantic import BaseModel, ConfigDict
 
 from shared.errors import CONFLICT, FORBIDDEN
 from shared.events import Payload, event
@@ -23,7 +23,6 @@ Decision = Literal["commit", "amend", "abandon", "correct"]
 # From the level that decides most down.
 LEVELS: tuple[Level, ...] = ("steering", "operating", "execution")
 CADENCE = r"^FREQ=(DAILY|WEEKLY|MONTHLY|YEARLY)(;INTERVAL=([1-9]\d?))?$"
-Cadence = Annotated[str, StringConstraints(pattern=CADENCE)]
 
 
 class Member(BaseModel):
@@ -51,6 +50,7 @@ class BodyFormed(Payload):
     cadence: str
     first_meeting: date
     members: list[Member]
+    authority: str | None = None
 
 
 @event("body.member_joined")
@@ -58,6 +58,7 @@ class MemberJoined(Payload):
     """Somebody joined a body."""
 
     member: Member
+    authority: str | None = None
 
 
 @event("body.member_left")
@@ -67,6 +68,7 @@ class MemberLeft(Payload):
     person: str
     until: date
     reason: str
+    authority: str | None = None
 
 
 BodyEvent = BodyFormed | MemberJoined | MemberLeft
@@ -92,7 +94,7 @@ class Body(BaseModel):
 def evolve(state: Body | None, fact: BodyEvent) -> Body:
     """The body after one more event."""
     if isinstance(fact, BodyFormed):
-        told = fact.model_dump(exclude={"body_id"})
+        told = fact.model_dump(exclude={"body_id", "authority"})
         return Body(record_id=fact.body_id, revision=1, **told)
     assert state is not None, "a body is formed first"
     match fact:
@@ -110,21 +112,23 @@ def evolve(state: Body | None, fact: BodyEvent) -> Body:
     return state.model_copy(update={"revision": state.revision + 1, "members": members})
 
 
-def join(state: Body, member: Member) -> MemberJoined:
+def join(state: Body, member: Member, authority: str | None = None) -> MemberJoined:
     """Let somebody join who is no member yet."""
     if any(m.person == member.person and m.until is None for m in state.members):
         raise CONFLICT.refusal(f"{member.person} is a member of {state.name!r} already.")
-    return MemberJoined(member=member)
+    return MemberJoined(member=member, authority=authority)
 
 
-def leave(state: Body, person: str, until: date, reason: str) -> MemberLeft:
+def leave(
+    state: Body, person: str, until: date, reason: str, authority: str | None = None
+) -> MemberLeft:
     """Let a member leave."""
     present = next((m for m in state.members if m.person == person and m.until is None), None)
     if present is None:
         raise CONFLICT.refusal(f"{person} is no member of {state.name!r}.")
     if until < present.since:
         raise CONFLICT.refusal(f"{person} joined on {present.since}, and can't leave before that.")
-    return MemberLeft(person=person, until=until, reason=reason)
+    return MemberLeft(person=person, until=until, reason=reason, authority=authority)
 
 
 def next_meeting(body: Body, held: Iterable[date]) -> date:

@@ -74,9 +74,9 @@ def _timed(body: DeliverableBody, today: date, *, retrospective: bool) -> Letter
     letter = Letter(evidence={"due": body.due.isoformat(), "horizon": horizon(today, body.due)})
     day = body.due.isoformat()
     if body.due <= today and not retrospective:
-        letter.say("fail", "due_past", period=day)
+        letter.say("fail", "day_past", due=day)
     else:
-        letter.say("pass", "due_ok", period=day, due=day)
+        letter.say("pass", "day_ok", due=day)
     return letter
 
 

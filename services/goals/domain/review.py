@@ -59,6 +59,7 @@ class ReviewDecided(Payload):
     """Something was decided in a review."""
 
     decision: Decided
+    authority: str | None = None
 
 
 @event("review.answered")
@@ -67,6 +68,7 @@ class EscalationAnswered(Payload):
 
     decision_id: str
     answer: str
+    authority: str | None = None
 
 
 @event("review.action_agreed")
@@ -138,14 +140,16 @@ def evolve(state: Review | None, fact: ReviewEvent) -> Review:
     return state.model_copy(update=changed)
 
 
-def answer(state: Review, decision_id: str, words: str) -> EscalationAnswered:
+def answer(
+    state: Review, decision_id: str, words: str, authority: str | None = None
+) -> EscalationAnswered:
     """Answer what was escalated, once."""
     found = next((one for one in state.decisions if one.decision_id == decision_id), None)
     if found is None:
         raise NOT_FOUND.refusal(f"The review has no decision {decision_id!r}.")
     if found.kind != "escalate" or found.answer is not None:
         raise CONFLICT.refusal("Only an escalation that is not answered yet is answered.")
-    return EscalationAnswered(decision_id=decision_id, answer=words)
+    return EscalationAnswered(decision_id=decision_id, answer=words, authority=authority)
 
 
 def finish(state: Review, action_id: str, note: str) -> ActionDone:

@@ -66,6 +66,8 @@ CATALOGUE = {
     "{first}).",
     "step_done": "{who} recorded that {title} was done on {on}.",
     "acknowledged": "{who} acknowledged the other causes.",
+    "day_past": "The due date {due} is over already.",
+    "day_ok": "It is due on {due}.",
     "no_acceptor": "Name who accepts the delivery.",
     "no_criteria": "Name the criteria by which it is accepted.",
     "criteria": "{acceptor} accepts it by {count} criteria.",

@@ -44,7 +44,7 @@ from shared.web.feed import FeedEvent, exact_json, feed_event
 from shared.web.pages import Page, Pages
 from shared.web.routes import router as make_router
 from shared.web.runtime import Reader, reads
-from shared.web.wire import Known, PeriodName, Problem, ProblemError, Wire
+from shared.web.wire import Known, PeriodName, Problem, Wire
 
 router = make_router("replay")
 # Microseconds up to the year 5138; no event lies beyond.
@@ -173,24 +173,14 @@ def replay_many(
                 found = replay(known, question.metric, question.asked(), cells)
                 answers.append(ReplayAnswer(replay=found, problem=None))
             except Refusal as refusal:
-                answers.append(ReplayAnswer(replay=None, problem=_problem(refusal)))
+                answers.append(
+                    ReplayAnswer(
+                        replay=None, problem=Problem.model_validate(refusal.document("/v1/replay"))
+                    )
+                )
         return ReplayAnswers(
             known_at=view.known_at, basis=view.basis.token, open=view.open, answers=answers
         )
-
-
-def _problem(refusal: Refusal) -> Problem:
-    kind = refusal.problem
-    return Problem(
-        type=f"/problems/{kind.slug}",
-        title=kind.title,
-        status=kind.status,
-        detail=refusal.detail,
-        instance="/v1/replay",
-        errors=[
-            ProblemError(pointer=f.pointer, detail=f.detail, code=f.code) for f in refusal.errors
-        ],
-    )
 
 
 @router.post("/metrics/preview")

@@ -116,7 +116,7 @@ class Inbox:
                     return
             by_tenant: dict[UUID, list[tuple[dict[str, Any], Future[None]]]] = defaultdict(list)
             for delivery, done in group:
-                if done.running() or done.set_running_or_notify_cancel():
+                if done.set_running_or_notify_cancel():
                     by_tenant[delivery["tenant_id"]].append((delivery, done))
             for tenant_id, members in by_tenant.items():
                 self._commit(tenant_id, members)

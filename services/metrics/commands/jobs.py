@@ -229,15 +229,7 @@ class Jobs:
         return True
 
     def _end(self, job: Job, refusal: Refusal) -> None:
-        problem = {
-            "type": f"/problems/{refusal.problem.slug}",
-            "title": refusal.problem.title,
-            "status": refusal.problem.status,
-            "detail": refusal.detail,
-            "errors": [
-                {"pointer": f.pointer, "detail": f.detail, "code": f.code} for f in refusal.errors
-            ],
-        }
+        problem = refusal.document(f"/v1/jobs/{job.job_id}")
         self._save(job, state="failed", outcome=canonical_json(problem))
 
     def _save(self, job: Job, **values: Any) -> None:
