@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+from benchmarks.goals import bench_goals
 from benchmarks.machine import describe, postgresql_options, row, timed
 from benchmarks.made import cloudevents, new_events
 from benchmarks.peers import copy_rows, executemany_rows, insert_rows, raw_rows
@@ -119,6 +120,7 @@ def bench(databases: Databases) -> None:
         house.close()
         house.running["metrics"].stop()
         house.metrics_database.close()
+    bench_goals(databases)
 
 
 def main() -> None:

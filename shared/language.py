@@ -22,9 +22,10 @@ def negotiate(accepted: str) -> str:
         except ValueError:
             continue
         if quality > 0 and tag:
-            ranked.append((-quality, place, "en" if tag == "*" else tag))
+            ranked.append((-quality, place, "en" if tag == "*" else tag.lower()))
     wanted = [tag.replace("-", "_") for _, _, tag in sorted(ranked)]
-    return negotiate_locale(wanted, LANGUAGES) or "en"
+    found = negotiate_locale(wanted, LANGUAGES)
+    return found if found in LANGUAGES else "en"
 
 
 @contextmanager

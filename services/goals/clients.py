@@ -71,6 +71,7 @@ class ReplayRead(Reads):
     unit: str
     known_at: str
     basis: str
+    additive: bool
     values: list[ValueRead]
 
 
@@ -256,13 +257,14 @@ class MetricsClient:
 
     def preview(
         self, credential: str, name: str, definition: dict[str, Any], period: str,
-        group_by: Sequence[str],
+        group_by: Sequence[str], *, basis: str,
     ) -> ReplayRead:  # fmt: skip
-        """The figures of a count that nobody has saved."""
+        """The figures of a count that nobody has saved, from a basis of the metrics ledger."""
         metric = {"name": name, "unit": "count", "dimensions": list(group_by),
                   "definition": definition}  # fmt: skip
         body = {"metric": metric, "period": [period], "group_by": list(group_by)}
-        return self.peer.post("/v1/metrics/preview", ReplayRead, credential, body)
+        path = f"/v1/metrics/preview?{urlencode({'basis': basis})}"
+        return self.peer.post(path, ReplayRead, credential, body)
 
     def baseline(self, credential: str, baseline_id: str) -> BaselineRead:
         return self.peer.get(f"/v1/baselines/{baseline_id}", BaselineRead, credential)

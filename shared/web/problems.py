@@ -130,5 +130,7 @@ async def _gone(request: Request, error: Exception) -> Response:
 
 
 async def _mistake(request: Request, error: Exception) -> Response:
-    log("web").error("unexpected", exc_info=error, path=request.url.path)
+    # The route's template, not the path: addresses may carry a secret.
+    route = getattr(request.scope.get("route"), "path", "unmatched")
+    log("web").error("unexpected", exc_info=error, route=route)
     return problem_response(request, errors.INTERNAL, "Something went wrong on our side.")

@@ -55,7 +55,7 @@ def test_a_delivery_is_judged_by_day_and_budget(on: date, spent: Decimal | None,
     ],
 )  # fmt: skip
 def test_each_letter_of_a_delivery(more: dict[str, Any], letter: str, result: str) -> None:
-    letters = check_delivery(body(**more), TODAY, Surroundings(), retrospective=False)
+    letters = check_delivery(body(**more), TODAY, Surroundings())
     assert letters[letter].result == result
 
 
@@ -157,9 +157,14 @@ def test_moving_the_day_shows_in_the_verdict(key: Key) -> None:
     [{"due": None}, {"steps": [{"title": "a", "due": "2026-01-01"}] * 2}, {"metric": "x"},
      {"budget": {"amount": "1", "currency": "XXQ"}}, {"enables": ["0" * 36]},
      {"budget": {"amount": "1", "currency": "EUR", "metric": "nope", "since": "2026-01-01"}},
-     {"budget": {"amount": "1", "currency": "EUR", "metric": "nope"}}],
+     {"budget": {"amount": "1", "currency": "EUR", "metric": "nope"}},
+     {"budget": {"amount": "1", "currency": "EUR", "metric": "platform-cost",
+                 "since": "2026-01-01", "where": {"banana": 1}}},
+     {"budget": {"amount": "1", "currency": "JPY", "metric": "platform-cost",
+                 "since": "2026-01-01"}}],
 )  # fmt: skip
 def test_a_deliverable_that_makes_no_sense_is_refused(key: Key, slip: dict[str, Any]) -> None:
+    spending(key, 1)
     initiative = key.post("goals", "/v1/initiatives", {"name": "New platform"})["id"]
     stated = {"kind": "deliverable", "initiative_id": initiative, "title": "x",
               "due": "2030-01-01", **slip}  # fmt: skip
@@ -183,3 +188,34 @@ def test_a_step_is_done_once_and_not_in_the_future(key: Key) -> None:
     key.refused(422, "POST", "goals", f"{path}/close", json={})
     early = {"delivered_on": (NOW + timedelta(days=2)).isoformat(), "acting_reason": "Bo is ill"}
     key.refused(422, "POST", "goals", f"{path}/close", json=early)
+
+
+def test_where_only_deliveries_are_promised_a_review_is_held_and_an_objective_closed(
+    key: Key,
+) -> None:
+    goal = platform(key)
+    initiative = goal["initiative_id"]
+    objective = key.post("goals", "/v1/objectives", {
+        "initiative_id": initiative, "text": "Sell online", "period": "2026",
+    })["id"]  # fmt: skip
+    stated = {
+        k: goal[k] for k in ("kind", "title", "business_owner", "acceptor", "criteria", "due")
+    }
+    path = f"/v1/goals/{goal['id']}"
+    key.send("PUT", "goals", path, json={**stated, "objective": objective})
+    key.post("goals", f"{path}/commit", {})
+    body = key.post("goals", "/v1/bodies", {
+        "initiative_id": initiative, "level": "steering", "name": "Steering",
+        "first_meeting": NOW.isoformat(),
+    })["id"]  # fmt: skip
+    held = key.post("goals", "/v1/reviews",
+                    {"body_id": body, "on": NOW.isoformat(), "attendance": ["Ann"]})  # fmt: skip
+    assert held["metrics_basis"] is None
+    assert key.post("goals", f"/v1/reviews/{held['id']}/verify")["identical"]
+    closed = key.post("goals", f"/v1/objectives/{objective}/close",
+                      {"reason": "The year is over", "next_period": "2028"})  # fmt: skip
+    onward = key.get("goals", f"/v1/objectives/{closed['closing']['next']}")["objective"]
+    copy = key.get("goals", f"/v1/goals/{onward['key_results'][0]}")["goal"]
+    assert (copy["kind"], copy["due"], copy["state"]) == ("deliverable", "2028-12-31", "draft")
+    again = {"text": "Another", "period": "2026", "reason": "Too late"}
+    key.refused(409, "PUT", "goals", f"/v1/objectives/{objective}", json=again)

@@ -209,6 +209,54 @@ def test_each_of_many_shops_is_held_against_its_own_baseline(key: Key) -> None:
     assert problem["errors"][0]["pointer"] == "query:group_by"
 
 
+def counted(key: Key, target: dict[str, Any], figures: dict[str, tuple[int, int]]) -> Any:
+    """The family of a count over owners, with as many deals before and now."""
+    key.post("metrics", "/v1/metrics", {
+        "key": "deals", "name": "Deals", "unit": "count", "definition": SHARE["denominator"],
+        "dimensions": ["owner"], "direction": "up",
+    })  # fmt: skip
+    for owner, (before, after) in figures.items():
+        key.events(*quarter("2025-Q2", before, 0, owner), *quarter("2026-Q3", after, 0, owner))
+    initiative_id = key.post("goals", "/v1/initiatives", {"name": "Shops"})["id"]
+    made = key.post("goals", "/v1/goals", {
+        "initiative_id": initiative_id, "title": "More deals", "metric": "deals",
+        "baseline": {"periods": ["2025-Q2"]}, "target": target, "target_period": "2028-Q4",
+        "business_owner": "Ann",
+    })["id"]  # fmt: skip
+    key.post("goals", f"/v1/goals/{made}/commit", {})
+    return key.get("goals", f"/v1/goals/{made}/progress", group_by="owner")["family"]
+
+
+@pytest.mark.parametrize("target", [{"value": 22}, {"change": 2}, {"change_percent": 10}])
+def test_of_what_adds_up_each_member_is_asked_for_its_proportion(
+    key: Key, target: dict[str, Any]
+) -> None:
+    family = counted(key, target, {"north": (10, 11), "south": (10, 0)})
+    north, south = family["members"]
+    assert (north["target"], north["status"]) == (11, "reached")
+    assert (south["target"], south["status"], south["current"]) == (11, "no_data", None)
+
+
+def test_a_member_that_began_past_the_target_is_not_told_to_come_back(key: Key) -> None:
+    key.post("metrics", "/v1/metrics", {
+        "key": "win-rate", "name": "Win rate", "unit": "ratio", "definition": SHARE,
+        "dimensions": ["owner"], "direction": "up",
+    })  # fmt: skip
+    for owner, (before, after) in {"ann": (8, 4), "bob": (8, 9), "eve": (1, 2)}.items():
+        key.events(*quarter("2025-Q2", before, 10 - before, owner),
+                   *quarter("2026-Q3", after, 10 - after, owner))  # fmt: skip
+    initiative_id = key.post("goals", "/v1/initiatives", {"name": "Shops"})["id"]
+    made = key.post("goals", "/v1/goals", {
+        "initiative_id": initiative_id, "title": "Win", "metric": "win-rate",
+        "baseline": {"periods": ["2025-Q2"]}, "target": {"value": 0.6}, "target_period": "2028-Q4",
+        "business_owner": "Ann",
+    })["id"]  # fmt: skip
+    key.post("goals", f"/v1/goals/{made}/commit", {})
+    family = key.get("goals", f"/v1/goals/{made}/progress", group_by="owner")["family"]
+    assert {m["name"]: m["status"] for m in family["members"]} == {
+        "ann": "off_track", "bob": "reached", "eve": "at_risk"}  # fmt: skip
+
+
 @pytest.mark.parametrize("point", ["crm_without_joy", "excel", "outgrown_crm", "vendor_gone",
                                    "e_commerce"])  # fmt: skip
 def test_a_starting_point_drafts_all_at_once(key: Key, point: str) -> None:

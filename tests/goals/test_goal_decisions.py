@@ -24,7 +24,7 @@ from services.goals.domain.goal import (
     Target,
 )
 from services.goals.domain.progress import Point, expected_value, read
-from services.goals.domain.smart import Evidence, check, committable, horizon
+from services.goals.domain.smart import Evidence, Surroundings, check, committable, horizon
 from shared.errors import Refusal
 
 D = Decimal
@@ -215,8 +215,9 @@ def evidence(**changes: Any) -> Evidence:
         "last_period": "2024-Q4", "last_value": D("0.28"), "last_reason": None,
         "baseline_value": D("0.27"), "baseline_state": "established", "baseline_cause": None,
         "baseline_mend": None, "baseline_end": date(2024, 6, 30),
+        "baseline_periods": ["2024-Q1", "2024-Q2"],
         "history": [D(v) for v in ("0.25", "0.27", "0.26", "0.29", "0.28", "0.30")],
-        "periods_to_go": 6, "today": date(2025, 1, 15), "retrospective": False,
+        "periods_to_go": 6, "today": date(2025, 1, 15),
     }  # fmt: skip
     return Evidence(**{**known, **changes})
 
@@ -240,7 +241,12 @@ def evidence(**changes: Any) -> Evidence:
         ({"nature": "usage"}, {}, "R", "warn"),
         ({}, {}, "T", "pass"),
         ({}, {"today": date(2026, 1, 1)}, "T", "fail"),
-        ({}, {"today": date(2026, 1, 1), "retrospective": True}, "T", "pass"),
+        (
+            {},
+            {"today": date(2026, 1, 1), "surroundings": Surroundings(retrospective=True)},
+            "T",
+            "pass",
+        ),
         ({"due": date(2024, 6, 30)}, {}, "T", "fail"),
     ],
 )

@@ -79,3 +79,31 @@ def test_other_causes_are_acknowledged_by_whom_the_figure_belongs(house: House, 
     assert (changed["acknowledged_by"], changed["expected_share"]) == (None, 0.1)
     over = {**body, "other_causes": [*causes, {"cause": "All else", "share": 0.6}]}
     key.refused(422, "PUT", "goals", path, json=over)
+
+
+def test_what_is_measured_first_may_find_its_baseline_in_other_periods(key: Key) -> None:
+    goal = stated(key)
+    path = f"/v1/goals/{goal['id']}"
+    key.post("goals", f"{path}/commit", FIRST)
+    key.events(*quarter("2025-Q4", 3, 7, "ann"))
+    body = {
+        "title": "Win more",
+        "metric": "win-rate",
+        "baseline": {"periods": ["2025-Q4"]},
+        "target": {"value": 0.5},
+        "target_period": "2028-Q4",
+        "business_owner": "Bo",
+    }
+    assert key.send("PUT", "goals", path, json=body).status_code == 200
+    promised = key.post("goals", f"{path}/commit", {})
+    assert promised["commitment"]["baseline"]["periods"] == ["2025-Q4"]
+    key.refused(409, "PUT", "goals", path, json=body)
+
+
+def test_an_initiative_is_undecided_while_a_must_goal_is_still_to_be_measured(key: Key) -> None:
+    goal = stated(key)
+    key.post("goals", f"/v1/goals/{goal['id']}/commit", FIRST)
+    path = f"/v1/initiatives/{goal['initiative_id']}/exit"
+    judged = key.post("goals", path, {"reason": "Its end"})["judgements"][0]
+    assert (judged["present"], [one["goal_id"] for one in judged["goals"]]) == (
+        "undecided", [goal["id"]])  # fmt: skip

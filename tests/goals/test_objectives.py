@@ -26,6 +26,7 @@ D = Decimal
         ([(D("0.4"), D("0.75")), (D("0.8"), None)], D("0.5")),
         ([(D("-0.5"), None), (D("1.5"), None)], D("0.5")),
         ([(D("-1"), D("0.5")), (None, D("0.5"))], D("-1")),
+        ([(D("0.7"), D("0.5")), (None, D("0.3")), (D("0"), None)], D("0.5")),
     ],
 )
 def test_the_score_is_a_weighted_mean_that_hides_no_bad_news(

@@ -104,9 +104,9 @@ def test_v2moms_are_rewritten_yearly_and_align_without_circles(key: Key, initiat
         ("/v1/communications", {"text": "Why", "to": [NOBODY], "by": "Ann", "on": "2026-01-01",
                                 "benefit": "They know"}, "/to/0"),
         ("/v1/objectives", {"text": "Come back", "period": "2026", "parent": NOBODY}, "/parent"),
-        ("/v1/lessons", {"text": "Early", "evidence": "Pilot", "factor": NOBODY}, "/factor/0"),
+        ("/v1/lessons", {"text": "Early", "evidence": "Pilot", "factor": NOBODY}, "/factor"),
         ("/v1/lessons", {"text": "Early", "evidence": "Pilot", "review": NOBODY}, "/review"),
-        ("/v1/pre-mortem-answers", {"prompt": "fear", "factor": NOBODY}, "/factor/0"),
+        ("/v1/pre-mortem-answers", {"prompt": "fear", "factor": NOBODY}, "/factor"),
     ],
 )  # fmt: skip
 def test_what_is_named_must_be_there(
@@ -190,3 +190,37 @@ def test_an_answer_that_is_only_announced_is_no_plan() -> None:
     assert not planned(body)
     assert planned(Factor.model_validate({**FEAR, "owner": "Ann", "response": "accept"}))
     assert not planned(Factor.model_validate({**FEAR, "response": "accept"}))
+
+
+def test_what_was_retired_holds_up_nothing_that_named_it(key: Key, initiative: str) -> None:
+    objectives: list[str] = []
+    for _ in range(2):
+        above = {"parent": objectives[-1]} if objectives else {}
+        body = {"text": "Come back", "period": "2026", **above}
+        objectives.append(state(key, "/v1/objectives", initiative, body)["id"])
+    win = state(key, "/v1/factors", initiative, {
+        "kind": "accelerator", "category": "quick_win", "text": "Offers in a day",
+    })["id"]  # fmt: skip
+    lesson = state(key, "/v1/lessons", initiative,
+                   {"text": "Offers", "evidence": "Pilot", "factor": win})["id"]  # fmt: skip
+    for path in (f"/v1/objectives/{objectives[0]}", f"/v1/factors/{win}"):
+        key.post("goals", f"{path}/retire", {"reason": "Over"})
+    spread = {"to": "North", "reason": "Same there"}
+    assert key.post("goals", f"/v1/lessons/{lesson}/spread", spread)["spread"]
+    child = {"text": "Sooner", "period": "2026", "parent": objectives[1]}
+    assert state(key, "/v1/objectives", initiative, child)["parent"] == objectives[1]
+    key.post("goals", f"/v1/objectives/{objectives[1]}/close", {"reason": "Over"})
+    orphan = {"initiative_id": initiative, "text": "x", "period": "2026", "parent": objectives[0]}
+    key.refused(422, "POST", "goals", "/v1/objectives", json=orphan)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"starts_on": "2027-01-01"}, {"phases": [{"name": "South"}, {"name": "South"}]},
+     {"phases": [{"name": "South", "starts_on": "2026-02-01", "ends_on": "2026-01-01"}]}],
+)  # fmt: skip
+def test_an_initiative_does_not_come_to_contradict_itself(key: Key, change: dict[str, Any]) -> None:
+    body = {"name": "CRM", "planned_end": "2026-12-31"}
+    path = f"/v1/initiatives/{key.post('goals', '/v1/initiatives', body)['id']}"
+    key.refused(422, "PATCH", "goals", path, json={**change, "reason": "A slip"})
+    assert key.get("goals", path)["initiative"]["revision"] == 1

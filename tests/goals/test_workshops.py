@@ -55,6 +55,8 @@ def test_a_theme_becomes_goals_and_both_keep_the_link(key: Key, people: dict[str
         "kind": "deliverable", "title": "A queue for leads", "due": "2030-01-01"}]})  # fmt: skip
     drafts = made["themes"][0]["goals"]
     assert [key.get("goals", f"/v1/goals/{d}")["goal"]["theme"] for d in drafts] == [theme_id] * 2
+    stale = {"If-Match": '"1"'}
+    key.refused(412, "POST", "goals", f"{path}/themes", json=regrouped, headers=stale)
     closed = key.post("goals", f"{path}/close", {"reason": "All themes have goals"})
     assert closed["closed"] == "All themes have goals"
     ann = people["Ann"]

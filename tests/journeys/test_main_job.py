@@ -85,7 +85,7 @@ def test_an_investment_is_judged_through_three_years(simulated: House) -> None:
     history = key.get("goals", f"/v1/goals/{goal['id']}/history")["items"]
     told = [item["what"]["code"] for item in history]
     assert told == ["drafted", "committed", "checked_in", "amended", "closed"]
-    assert "0.33 in 2025-Q2 -> 0.32 in 2025-Q2" in history[3]["what"]["text"]
+    assert "0.33 (2025-Q2) -> 0.32 (2025-Q2)" in history[3]["what"]["text"]
 
     past = "2025-01-03T12:00:00Z"
     again = key.get("goals", f"/v1/goals/{goal['id']}/progress", known_at=past)

@@ -121,6 +121,8 @@ class StatedGoal(Wire):
         default_factory=list, max_length=20, description="Words to find it by"
     )
 
+    acting_reason: ActingReason = None
+
     @model_validator(mode="after")
     def _shares_are_at_most_the_whole(self) -> StatedGoal:
         if sum(cause.share or 0 for cause in self.other_causes) > 1:

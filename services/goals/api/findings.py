@@ -32,7 +32,7 @@ class FindingShown(Wire):
 class WatchedShown(Wire):
     """A figure that usual failures show in first."""
 
-    failure: Literal["adoption", "training", "bypass", "sponsorship"] = Field(
+    failure: Literal["adoption", "training", "bypass", "sponsorship", "data_integrity"] = Field(
         description="Which of the usual failures it warns of"
     )
     metric: str | None = Field(description="Key of the metric; null: from the reviews")
@@ -63,14 +63,13 @@ def show_findings(
     with reader.view() as view:
         told = known_of(view, initiative_id)
         moment, token = view.known_at, view.basis.token
-    today = moment.date()
     try:
-        figures = figures_of(asked_as(reader, moment), told, today)
+        figures = figures_of(asked_as(reader, moment), told, moment)
     except Refusal as refusal:
         if refusal.problem.status != 503:
             raise
         figures = None
-    known = complete(told, figures, today)
+    known = complete(told, figures, moment)
     return Findings(
         items=[
             FindingShown(
@@ -95,6 +94,7 @@ def _watched(known: Known) -> list[WatchedShown]:
     found = [shown("adoption", one) for one in known.usage]
     found += [shown("training", one) for one in known.training]
     found += [shown("bypass", one) for one in known.bypass]
+    found += [shown("data_integrity", one) for one in known.integrity]
     attended = sponsorship(known)
     if attended is not None:
         there, held = attended

@@ -29,7 +29,7 @@ from services.goals.queries import alignment, assessment
 from services.goals.queries import states as queries
 from services.goals.queries.assessment import Question
 from shared.errors import invalid
-from shared.ledger import Transaction
+from shared.ledger import Transaction, View
 from shared.periods import grain_of
 from shared.web.pages import Page, Pages
 from shared.web.routes import router as make_router
@@ -61,7 +61,8 @@ def body_of(
     metric, days = asked.metric(draft.metric), asked.calendar()
     if draft.nature == "value" and metric.nature == "usage":
         raise invalid("/nature", text("usage_is_not_value", metric=metric.key)["text"], "usage")
-    stated = draft.model_dump()
+    assessment.demand_filter(asked, metric.key, draft.where, draft.target_period, "/where")
+    stated = draft.model_dump(exclude={"acting_reason"})
     first = draft.baseline.periods[0] if draft.baseline.periods else draft.target_period
     for index, name in enumerate(draft.baseline.periods or []):
         assessment.parse(name, days, f"/baseline/periods/{index}")
@@ -90,11 +91,16 @@ def body_of(
 def _delivery(
     caller: Caller, draft: DeliverableDraft, initiative_id: str, asked: Question
 ) -> DeliverableBody:
-    if draft.budget is not None and draft.budget.metric is not None:
-        asked.metric(draft.budget.metric)
-    today = today_of(caller, asked)
+    budget, days = draft.budget, asked.calendar()
+    today = days.day_of(caller.runtime.clock.now())
+    if budget is not None and budget.metric is not None:
+        metric = asked.metric(budget.metric)
+        assessment.demand_money(metric, budget.currency, days)
+        period = assessment.last_complete(today, "quarter", days).name
+        assessment.demand_filter(asked, metric.key, budget.where, period, "/budget/where")
     stated = {
-        **draft.model_dump(), "initiative_id": initiative_id, "indicator": "lagging",
+        **draft.model_dump(exclude={"acting_reason"}),
+        "initiative_id": initiative_id, "indicator": "lagging",
         "nature": "operational",
         "horizon": alignment.horizon_of(draft.horizon, None, today, draft.due),
     }  # fmt: skip
@@ -183,9 +189,10 @@ def redraft_goal(
     def work(transaction: Transaction) -> Answer:
         state = queries.goal(transaction, goal_id)
         caller.demand_revision(state.revision)
-        if state.body.priority == "must" != stated.priority:
-            # Who may not commit a must-goal must not make it another one first.
-            authority_for(transaction, caller, state, "commit", None)
+        if state.measuring or state.body.priority == "must" != stated.priority:
+            # Who may not commit a must-goal must not make it another one first; and what is
+            # promised to be measured is not restated by who may not promise it.
+            authority_for(transaction, caller, state, "commit", body.acting_reason)
         changed = commands.redraft_goal(transaction, state, stated)
         return Answer(shown(changed), 200, changed.revision)
 
@@ -198,21 +205,19 @@ def check_goal(goal_id: str, reader: Annotated[Reader, Depends(reads("goals:read
     asked = question(reader)
     with reader.view() as view:
         state = queries.goal(view, goal_id)
-        retrospective = queries.initiative(view, state.body.initiative_id).body.retrospective
         around = alignment.surroundings(view, state)
     today = today_of(reader, asked)
-    found = assessment.smart_of(asked, state, today, around, retrospective=retrospective)
+    found = assessment.smart_of(asked, state, today, around)
     return _smart(goal_id, found.letters)
 
 
 def authority_for(
-    transaction: Transaction, caller: Caller, state: State, decision: Decision,
-    acting_reason: str | None,
+    view: View, caller: Caller, state: State, decision: Decision, acting_reason: str | None,
 ) -> str | None:  # fmt: skip
     """In whose name a caller decides about a goal; refuses with 403 who may not."""
     return authority(
-        transaction, caller.principal, state.body.initiative_id, decision, state.body.priority,
-        acting_reason, transaction.known_at.date(),
+        view, caller.principal, state.body.initiative_id, decision, state.body.priority,
+        acting_reason, view.known_at.date(),
     )  # fmt: skip
 
 

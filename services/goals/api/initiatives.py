@@ -6,12 +6,14 @@ from datetime import date
 from typing import Annotated, Any, Literal
 
 from fastapi import Depends, Response
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from services.goals.api.shapes import History, told
 from services.goals.commands import goals as commands
 from services.goals.domain.initiative import Initiative as State
 from services.goals.queries import states as queries
+from shared.closed import faults_of
+from shared.errors import INVALID
 from shared.ledger import Transaction
 from shared.money import Currency
 from shared.web.pages import Page, Pages
@@ -230,10 +232,21 @@ def change_initiative(
         state = queries.initiative(transaction, initiative_id)
         caller.demand_revision(state.revision)
         changes: dict[str, Any] = body.model_dump(exclude_unset=True, exclude={"reason"})
+        _demand_sound({**state.body.model_dump(), **changes})
         changed = commands.change_initiative(transaction, state, changes, body.reason)
         return Answer(shown(changed), 200, changed.revision)
 
     return caller.command(work)
+
+
+def _demand_sound(stated: dict[str, Any]) -> None:
+    """Refuse a change that contradicts what stays."""
+    try:
+        NewInitiative.model_validate(stated)
+    except ValidationError as error:
+        raise INVALID.refusal(
+            "With this change the initiative contradicts itself.", faults_of(error, stated, "")
+        ) from error
 
 
 @router.post("/initiatives/{initiative_id}/exit", response_model=Initiative)

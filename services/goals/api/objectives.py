@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Any
 
@@ -11,7 +12,7 @@ from fastapi import Depends, Query, Response
 from pydantic import Field
 
 from services.goals.api.goals import question
-from services.goals.api.progress import Found, asked_as, progress_of_all
+from services.goals.api.progress import Found, Progressed, asked_as, demand_answer, progress_of_all
 from services.goals.api.statements import Resource, routes
 from services.goals.commands import objectives as commands
 from services.goals.domain.goal import Goal
@@ -26,7 +27,7 @@ from services.goals.domain.statement import Statement
 from services.goals.queries import records
 from services.goals.queries import states as queries
 from services.goals.queries.states import MAX_GOALS
-from shared.errors import CONFLICT, UNAVAILABLE
+from shared.errors import CONFLICT, STALE
 from shared.ledger import Transaction, View
 from shared.web.routes import router as make_router
 from shared.web.runtime import Answer, Caller, Reader, reads, writes
@@ -57,9 +58,9 @@ def _key_results(view: View, state: Statement[Objective]) -> dict[str, Any]:
 
 
 def results_of(view: View, objective_id: str) -> list[Goal]:
-    """The goals that are key results of an objective."""
+    """The goals that are key results of an objective; those that were given up are none."""
     goals = view.once("goals", lambda: queries.goal_list(view, None, "", MAX_GOALS))
-    return [goal for goal in goals if goal.body.objective == objective_id]
+    return [g for g in goals if g.body.objective == objective_id and g.state != "abandoned"]
 
 
 shown = routes(router, Resource(
@@ -113,18 +114,22 @@ def score_objectives(
 ) -> ObjectiveTree:
     """Score objectives from their key results, and roll the scores up along the tree."""
     with reader.view() as view:
-        objectives = records.statements(view, OBJECTIVE, initiative_id)
+        objectives = records.statements(view, OBJECTIVE, None)
         goals = queries.goal_list(view, None, "", MAX_GOALS)
         moment, basis = view.known_at, view.basis.token
     ids = {one.record_id for one in objectives}
-    scored, metrics_basis = _scored(
-        reader, [goal for goal in goals if goal.body.objective in ids], moment
-    )
+    results = [g for g in goals if g.body.objective in ids and g.state != "abandoned"]
+    progressed = _scored(reader, results, moment)
+    scored = _Scored(progressed.found)
     own = {one.record_id: weighted(scored.parts(one.record_id)) for one in objectives}
     up = rolled_up(objectives, own)
     return ObjectiveTree(
-        items=[_objective(one, scored, own, up) for one in objectives],
-        known_at=moment, goals_basis=basis, metrics_basis=metrics_basis,
+        items=[
+            _objective(one, scored, own, up)
+            for one in objectives
+            if initiative_id in (None, one.initiative_id)
+        ],
+        known_at=moment, goals_basis=basis, metrics_basis=progressed.basis,
     )  # fmt: skip
 
 
@@ -141,9 +146,8 @@ class _Scored:
         return [(one.score, one.goal.body.weight) for one in self.of(objective_id)]
 
 
-def _scored(caller: Caller, goals: Sequence[Goal], moment: Any) -> tuple[_Scored, str | None]:
-    found, basis = progress_of_all(asked_as(caller, moment), goals, moment)
-    return _Scored(found), basis
+def _scored(caller: Caller, goals: Sequence[Goal], moment: datetime) -> Progressed:
+    return progress_of_all(asked_as(caller, moment), goals, moment)
 
 
 def _objective(
@@ -193,12 +197,9 @@ def close_objective(
     asked = question(caller)
     with caller.runtime.ledger.view(caller.tenant_id) as view:
         results, moment = results_of(view, identity), view.known_at
-    scored, basis = _scored(caller, results, moment)
-    if basis is None and any(goal.present for goal in results):
-        raise UNAVAILABLE.refusal(
-            "The metrics service does not answer, so that there are no scores to keep.",
-            headers={"Retry-After": "5"},
-        )
+    progressed = _scored(caller, results, moment)
+    demand_answer(progressed)
+    scored = _Scored(progressed.found)
     chosen = body.goes_on
     if chosen is None:
         chosen = [
@@ -212,6 +213,8 @@ def close_objective(
     def work(transaction: Transaction) -> Answer:
         state = records.statement(transaction, OBJECTIVE, identity)
         caller.demand_revision(state.revision)
+        if _revisions(results_of(transaction, identity)) != _revisions(results):
+            raise STALE.refusal("A key result was changed while it was scored; close it again.")
         scores = {one.goal.goal_id: one.score for one in scored.found}
         mean = weighted(scored.parts(identity))
         onward = None
@@ -221,3 +224,7 @@ def close_objective(
         return shown.answer(transaction, closed)
 
     return caller.command(work)
+
+
+def _revisions(goals: Sequence[Goal]) -> dict[str, int]:
+    return {goal.goal_id: goal.revision for goal in goals}

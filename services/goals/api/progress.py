@@ -36,7 +36,7 @@ from services.goals.queries.standing import (
     Standing,
     standings,
 )
-from shared.errors import Refusal
+from shared.errors import UNAVAILABLE, Refusal
 from shared.web.routes import router as make_router
 from shared.web.runtime import Caller, Reader, reads
 from shared.web.wire import Text
@@ -66,7 +66,8 @@ def get_goal_progress(
         state = queries.goal(view, goal_id)
         moment, goals_basis = view.known_at, view.basis.token
     asked = asked_as(reader, moment, metrics_basis)
-    (found,), basis = progress_of_all(asked, [state], moment)
+    progressed = progress_of_all(asked, [state], moment)
+    (found,), basis = progressed.found, progressed.basis
     answer = found.shown(moment, ProgressBasis(goals=goals_basis, metrics=basis))
     if group_by is not None:
         same = Question(asked.metrics, asked.credential, None, basis) if basis else asked
@@ -83,7 +84,8 @@ def _family(asked: Question, goal: Goal, moment: datetime, dimension: str) -> Fa
         members=[
             FamilyMember(
                 name=member.name, status=member.reading.status,
-                baseline=member.baseline, target=member.target, current=_value(member.current),
+                baseline=member.baseline, target=member.target,
+                current=_value(member.current) if member.current else None,
                 fraction=member.reading.fraction,
                 because=[Text(**one) for one in member.reading.because],
             )
@@ -100,6 +102,7 @@ class Found:
     standing: AnyStanding | None
     status: str
     because: list[dict[str, Any]]
+    today: date
 
     @property
     def score(self) -> Decimal | None:
@@ -125,7 +128,7 @@ class Found:
                 "current": _value(measured.current) if measured else None,
                 "running": _value(measured.running) if measured and measured.running else None,
                 "target": _target(promised) if promised else None,
-                "delivery": self._delivery(moment),
+                "delivery": self._delivery(),
                 "fraction": standing.reading.fraction if standing else None,
                 "expected_fraction": standing.reading.expected_fraction if standing else None,
                 "because": self.because,
@@ -135,7 +138,7 @@ class Found:
             }
         )
 
-    def _delivery(self, moment: datetime) -> DeliveryProgress | None:
+    def _delivery(self) -> DeliveryProgress | None:
         body, promise = self.goal.body, self.goal.present
         if not isinstance(body, DeliverableBody) or not isinstance(promise, DeliveryPromise):
             return None
@@ -143,7 +146,7 @@ class Found:
         ahead = sorted((s for s in body.steps if s.title not in done), key=lambda step: step.due)
         told = self.standing if isinstance(self.standing, DeliveryStanding) else None
         return DeliveryProgress(
-            due=promise.due, days_left=(promise.due - moment.date()).days,
+            due=promise.due, days_left=(promise.due - self.today).days,
             steps_done=len(done), steps=len(body.steps),
             next_step=StepShown(title=ahead[0].title, due=ahead[0].due, done_on=None)
             if ahead else None,
@@ -164,48 +167,73 @@ def asked_as(caller: Caller, moment: datetime, metrics_basis: str | None = None)
     return Question(asked.metrics, asked.credential, moment if past else None, metrics_basis)
 
 
-def progress_of_all(
-    asked: Question, goals: Sequence[Goal], moment: datetime
-) -> tuple[list[Found], str | None]:
-    """Where goals stand, asked at once; the basis of the metrics ledger, if it answered.
+@dataclass(frozen=True)
+class Progressed:
+    """Where goals stand, with the basis of the metrics ledger.
 
-    While it does not, every committed goal has `no_data` with the cause.
+    The basis is None where nothing had to be asked; `answered` is false where metrics was asked and
+    did not answer.
+    """
+
+    found: list[Found]
+    basis: str | None
+    answered: bool
+
+
+def progress_of_all(asked: Question, goals: Sequence[Goal], moment: datetime) -> Progressed:
+    """Where goals stand, asked at once.
+
+    While metrics does not answer, every committed goal has `no_data` with the cause.
     """
     committed = [goal for goal in goals if goal.present is not None]
     told: dict[str, AnyStanding | str] = {}
-    basis = None
+    basis, answered, today = None, True, moment.date()
     try:
-        if committed:
+        if any(goal.present is not None or goal.measuring is not None for goal in goals):
             days = asked.calendar()
-            found, basis = standings(asked, committed, days.day_of(moment), days)
+            today = days.day_of(moment)
+            found, basis = standings(asked, committed, today, days)
             told = {goal.goal_id: one for goal, one in zip(committed, found, strict=True)}
     except Refusal as refusal:
         if refusal.problem.status != 503:
             raise
+        answered = False
         told = {goal.goal_id: refusal.detail for goal in committed}
-    today = moment.date()
-    return [_found(goal, told.get(goal.goal_id), today) for goal in goals], basis
+    return Progressed(
+        [_found(goal, told.get(goal.goal_id), today) for goal in goals], basis, answered
+    )
+
+
+def demand_answer(progressed: Progressed) -> None:
+    """Refuse with 503 where metrics was asked and did not answer."""
+    if not progressed.answered:
+        raise UNAVAILABLE.refusal(
+            "The metrics service does not answer, so that nobody can say where the goals stand.",
+            headers={"Retry-After": "5"},
+        )
 
 
 def _found(goal: Goal, told: AnyStanding | str | None, today: date) -> Found:
     if goal.present is None:
         return _not_yet(goal, today)
     if told is not None and not isinstance(told, str):
-        return Found(goal, told, told.reading.status, told.reading.because)
+        return Found(goal, told, told.reading.status, told.reading.because, today)
     period = goal.promised.target_period if goal.promised else goal.due.isoformat()
-    return Found(goal, None, "no_data", [text("no_current_value", period=period, reason=told)])
+    return Found(
+        goal, None, "no_data", [text("no_current_value", period=period, reason=told)], today
+    )
 
 
 def _not_yet(goal: Goal, today: date) -> Found:
     """A draft, or a goal that is measured first: `stale` once its instrument is overdue."""
     measuring = goal.measuring
     if measuring is None:
-        return Found(goal, None, "not_started", [text("not_committed")])
+        return Found(goal, None, "not_started", [text("not_committed")], today)
     by = measuring.by.isoformat()
     if measuring.by < today:
-        return Found(goal, None, "stale", [text("measured_late", by=by)])
+        return Found(goal, None, "stale", [text("measured_late", by=by)], today)
     said = text("measured_first", instrument=measuring.instrument, by=by)
-    return Found(goal, None, "not_started", [said])
+    return Found(goal, None, "not_started", [said], today)
 
 
 def _baseline(promised: Commitment) -> BaselineShown:

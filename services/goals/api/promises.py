@@ -65,15 +65,15 @@ def commit_goal(
     asked = question(caller)
     with caller.runtime.ledger.view(caller.tenant_id) as view:
         draft = queries.goal(view, goal_id)
-        retrospective = queries.initiative(view, draft.body.initiative_id).body.retrospective
         around = alignment.surroundings(view, draft)
+        # Looked at here as well, so that nobody freezes a baseline who may not commit.
+        authority_for(view, caller, draft, "commit", body.acting_reason)
     caller.demand_revision(draft.revision)
     today = today_of(caller, asked)
-    found = assessment.smart_of(asked, draft, today, around, retrospective=retrospective)
+    found = assessment.smart_of(asked, draft, today, around)
     smart: dict[str, str] = {name: one.result for name, one in found.letters.items()}
     override = Override(**body.override.model_dump()) if body.override else None
-    open_ = draft.state == "draft" or draft.first is None
-    if body.measure_first is None and open_ and (committable(found.letters) or override):
+    if body.measure_first is None and (committable(found.letters) or override):
         found = _with_frozen_baseline(asked, draft, found)
 
     def work(transaction: Transaction) -> Answer:
@@ -85,14 +85,18 @@ def commit_goal(
             deciding.demand_committable(state, smart, override)
         right = authority_for(transaction, caller, state, "commit", body.acting_reason)
         if body.measure_first is not None:
-            measuring = _measuring(state, found, Measuring(**body.measure_first.model_dump()))
-            changed = commands.measure_first(transaction, state, measuring, smart, today, right)
-        else:
-            made = _promise(state, found)
-            changed = commands.commit_goal(transaction, state, made, smart, override, today, right)
-        return Answer(shown(changed), 200, changed.revision)
+            first = _measuring(state, found, Measuring(**body.measure_first.model_dump()))
+            return _answer(commands.measure_first(transaction, state, first, smart, today, right))
+        made = _promise(state, found)
+        return _answer(
+            commands.commit_goal(transaction, state, made, smart, override, today, right)
+        )
 
     return caller.command(work)
+
+
+def _answer(changed: State) -> Answer:
+    return Answer(shown(changed), 200, changed.revision)
 
 
 def _measuring(state: State, found: Checked, measuring: Measuring) -> Measuring:
@@ -119,7 +123,8 @@ def _promise(state: State, found: Checked) -> AnyPromise:
 def _with_frozen_baseline(asked: Question, state: State, found: Checked) -> Checked:
     """A goal's check, its baseline frozen in metrics unless it is already."""
     body, baseline = state.body, found.baseline
-    if not isinstance(body, GoalBody) or baseline is None or baseline.id is not None:
+    promised = state.state != "draft" and state.first is not None
+    if promised or not isinstance(body, GoalBody) or baseline is None or baseline.id is not None:
         return found
     return Checked(found.letters, _frozen(asked, body, baseline), found.metric)
 
@@ -206,7 +211,7 @@ def amend_goal(
         right = authority_for(transaction, caller, state, "amend", body.acting_reason)
         promise = amended(state, body, today, days)
         changed = commands.amend_goal(transaction, state, promise, body.reason, right)
-        return Answer(shown(changed), 200, changed.revision)
+        return _answer(changed)
 
     return caller.command(work)
 
@@ -234,7 +239,7 @@ def close_goal(
         if state.revision != judged.revision:
             raise _moved_on()
         changed = commands.record(transaction, state, decide)
-        return Answer(shown(changed), 200, changed.revision)
+        return _answer(changed)
 
     return caller.command(work)
 
@@ -272,14 +277,16 @@ def finish_step(
     goal_id: str, body: StepDoneBody, caller: Annotated[Caller, Depends(writes("goals:write"))]
 ) -> Response:
     """Say that a dated milestone of a deliverable is done."""
+    if (stored := caller.replayed()) is not None:
+        return stored
+    today = today_of(caller, question(caller))
 
     def work(transaction: Transaction) -> Answer:
         state = queries.goal(transaction, goal_id)
         caller.demand_revision(state.revision)
-        today = transaction.known_at.date()
         done = deciding.finish_step(state, body.title, body.on, today, body.note)
         changed = commands.record(transaction, state, done)
-        return Answer(shown(changed), 200, changed.revision)
+        return _answer(changed)
 
     return caller.command(work)
 
@@ -296,7 +303,7 @@ def acknowledge_causes(
         owner = state.body.business_owner
         who = _as(caller, owner, "business owner", body.acting_reason)
         changed = commands.record(transaction, state, deciding.acknowledge_causes(state, who))
-        return Answer(shown(changed), 200, changed.revision)
+        return _answer(changed)
 
     return caller.command(work)
 
@@ -312,6 +319,6 @@ def abandon_goal(
         caller.demand_revision(state.revision)
         right = authority_for(transaction, caller, state, "abandon", body.acting_reason)
         changed = commands.abandon_goal(transaction, state, body.reason, right)
-        return Answer(shown(changed), 200, changed.revision)
+        return _answer(changed)
 
     return caller.command(work)

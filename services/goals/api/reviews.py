@@ -9,6 +9,7 @@ from fastapi import Depends, Query, Response
 
 from services.goals.api.goals import question
 from services.goals.api.pages import minutes_page
+from services.goals.api.progress import demand_answer, progress_of_all
 from services.goals.api.promises import amended
 from services.goals.api.review_shapes import (
     AnswerBody,
@@ -21,7 +22,7 @@ from services.goals.api.review_shapes import (
     ReviewVerified,
     shown,
 )
-from services.goals.api.scorecard import Scorecard, Seen, scorecard
+from services.goals.api.scorecard import Scorecard, Seen, card_of
 from services.goals.api.shapes import History, told
 from services.goals.commands import goals as goal_commands
 from services.goals.commands import governance
@@ -32,7 +33,7 @@ from services.goals.queries import records
 from services.goals.queries import states as queries
 from services.goals.queries.assessment import Question
 from services.goals.queries.records import MAX_RECORDS
-from shared.errors import CONFLICT, UNAVAILABLE, invalid
+from shared.errors import CONFLICT, invalid
 from shared.ids import new_id
 from shared.language import in_language
 from shared.ledger import Transaction, View
@@ -46,10 +47,7 @@ _RIGHTS: dict[str, Decision] = {"amend": "amend", "stop": "abandon", "correct": 
 
 
 def _frozen(caller: Caller, initiative_id: str) -> Scorecard:
-    """The scorecard as known now, read from the basis that it names, so that it comes out again.
-
-    Refuses with 503 while metrics does not answer: what nobody saw is not frozen.
-    """
+    """The scorecard as known now, read from the basis that it names, so that it comes out again."""
     now = caller.runtime.clock.now()
     first = _once_more(caller, initiative_id, now, None)
     if first.basis.metrics is None:
@@ -60,19 +58,18 @@ def _frozen(caller: Caller, initiative_id: str) -> Scorecard:
 def _once_more(
     caller: Caller, initiative_id: str, known_at: datetime, metrics_basis: str | None
 ) -> Scorecard:
+    """The scorecard from a past knowledge; refuses with 503 while metrics does not answer.
+
+    What nobody saw is neither frozen nor compared.
+    """
     asked = question(caller)
     known = Question(asked.metrics, asked.credential, None, metrics_basis)
     with caller.runtime.ledger.view(caller.tenant_id, known_at=known_at) as view:
         seen = Seen.of(view, initiative_id)
     with in_language("en"):
-        card = scorecard(known, seen)
-    promised = any(one.goal.commitment for group in card.groups for one in group.goals)
-    if promised and card.basis.metrics is None:
-        raise UNAVAILABLE.refusal(
-            "The metrics service does not answer, so that there is nothing to freeze or compare.",
-            headers={"Retry-After": "5"},
-        )
-    return card
+        progressed = progress_of_all(known, seen.goals, seen.known_at)
+        demand_answer(progressed)
+        return card_of(progressed, seen)
 
 
 @router.post("/reviews", status_code=201, response_model=Review)

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from fastapi import Depends, Query
 from pydantic import Field
 
-from services.goals.api.progress import asked_as, progress_of_all
+from services.goals.api.progress import Progressed, asked_as, progress_of_all
 from services.goals.api.shapes import AnyGoal, Progress, ProgressBasis, shown
 from services.goals.domain.goal import Goal as State
 from services.goals.domain.initiative import Initiative
@@ -114,8 +114,13 @@ class Seen:
 
 def scorecard(asked: Question, seen: Seen, by: Grouping = "horizon") -> Scorecard:
     """The scorecard of the goals that were seen."""
-    found, basis = progress_of_all(asked, seen.goals, seen.known_at)
-    rests_on = ProgressBasis(goals=seen.basis, metrics=basis)
+    return card_of(progress_of_all(asked, seen.goals, seen.known_at), seen, by)
+
+
+def card_of(progressed: Progressed, seen: Seen, by: Grouping = "horizon") -> Scorecard:
+    """The scorecard of goals whose progress is known."""
+    found = progressed.found
+    rests_on = ProgressBasis(goals=seen.basis, metrics=progressed.basis)
     today = seen.known_at.date()
     rows = [
         ScorecardGoal.model_validate(

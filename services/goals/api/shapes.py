@@ -295,7 +295,9 @@ class FamilyMember(Wire):
     status: str = Field(description="Where it stands, as the goal's own status")
     baseline: Figure | None = Field(description="Its own figure over the baseline's periods")
     target: Figure | None = Field(description="What the goal's change makes of it")
-    current: ProgressValue = Field(description="The last complete period")
+    current: ProgressValue | None = Field(
+        description="The last complete period; null where nothing of it is recorded"
+    )
     fraction: Figure | None = Field(description="Share of its own way that is done")
     because: list[Text] = Field(description="Why the status is what it is")
 

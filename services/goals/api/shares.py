@@ -162,6 +162,7 @@ def revoke_share(
 
     def work(transaction: Transaction) -> Answer:
         state = records.share(transaction, share_id)
+        caller.demand_revision(state.revision)
         changed = _record(transaction, state, domain.revoke(state, body.reason))
         return Answer(Share.model_validate(_told(changed)), 200, changed.revision)
 

@@ -215,11 +215,12 @@ def suggest_themes(
     """Suggest which ideas belong together, by the words that they share."""
     with reader.view() as view:
         state = records.workshop(view, workshop_id)
-        found = domain.suggested_themes(state.ideas)
-        return Suggestions(
-            items=[Suggestion(ideas=[_idea(state, idea) for idea in group]) for group in found],
-            known_at=view.known_at, basis=view.basis.token, open=view.open,
-        )  # fmt: skip
+        known_at, basis, is_open = view.known_at, view.basis.token, view.open
+    found = domain.suggested_themes(state.ideas)
+    return Suggestions(
+        items=[Suggestion(ideas=[_idea(state, idea) for idea in group]) for group in found],
+        known_at=known_at, basis=basis, open=is_open,
+    )  # fmt: skip
 
 
 @router.post("/workshops/{workshop_id}/ideas", status_code=201, response_model=Workshop)
@@ -230,6 +231,7 @@ def add_idea(
 
     def work(transaction: Transaction) -> Answer:
         state = records.workshop(transaction, workshop_id)
+        caller.demand_revision(state.revision)
         fact = domain.add_idea(state, new_id(), _person(caller, body.person), body.text)
         return _answer(commands.record(transaction, state, fact), 201)
 
@@ -244,6 +246,7 @@ def vote(
 
     def work(transaction: Transaction) -> Answer:
         state = records.workshop(transaction, workshop_id)
+        caller.demand_revision(state.revision)
         fact = domain.vote(state, _person(caller, body.person), body.points)
         return _answer(commands.record(transaction, state, fact))
 
@@ -258,6 +261,7 @@ def add_theme(
 
     def work(transaction: Transaction) -> Answer:
         state = records.workshop(transaction, workshop_id)
+        caller.demand_revision(state.revision)
         fact = domain.group(state, new_id(), body.name, body.ideas)
         return _answer(commands.record(transaction, state, fact), 201)
 
@@ -275,6 +279,7 @@ def regroup_theme(
 
     def work(transaction: Transaction) -> Answer:
         state = records.workshop(transaction, workshop_id)
+        caller.demand_revision(state.revision)
         commands.demand_theme(state, theme_id)
         fact = domain.group(state, theme_id, body.name, body.ideas)
         return _answer(commands.record(transaction, state, fact))
@@ -301,6 +306,7 @@ def make_goals_of_theme(
 
     def work(transaction: Transaction) -> Answer:
         state = records.workshop(transaction, workshop_id)
+        caller.demand_revision(state.revision)
         return _answer(commands.become_goals(transaction, state, theme_id, bodies), 201)
 
     return caller.command(work)

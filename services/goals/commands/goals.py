@@ -64,10 +64,10 @@ def judge_initiative(transaction: Transaction, state: Initiative, reason: str) -
     return initiative(transaction, state.initiative_id)
 
 
-def draft_goal(transaction: Transaction, body: AnyBody) -> Goal:
-    """State a goal of an initiative."""
+def draft_goal(transaction: Transaction, body: AnyBody, instead_of: str | None = None) -> Goal:
+    """State a goal of an initiative; it may take the place, and the weight, of another one."""
     initiative(transaction, body.initiative_id)
-    demand_aligned(transaction, body, None)
+    demand_aligned(transaction, body, instead_of)
     identity = new_id()
     transaction.record(f"goal/{identity}", 0, [GoalDrafted(goal_id=identity, body=body)])
     return goal(transaction, identity)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Any
 
 from services.goals.commands import statements
 from services.goals.commands.goals import draft_goal
@@ -56,10 +57,11 @@ def _go_on(
     for index, identity in enumerate(onward.goals):
         if identity not in scores:
             raise invalid(f"/goes_on/{index}", "This is no key result of the objective.")
-        before = goal(transaction, identity).body
-        changes = {
-            "objective": made.record_id, "target_period": onward.period, "due": due,
-            "horizon": horizon_of(None, None, today, due), "milestones": [],
-        }  # fmt: skip
-        draft_goal(transaction, GoalBody.model_validate({**before.model_dump(), **changes}))
+        before = goal(transaction, identity)
+        horizon = horizon_of(None, None, today, due)
+        changes: dict[str, Any] = {"objective": made.record_id, "due": due, "horizon": horizon}
+        if isinstance(before.body, GoalBody):
+            changes |= {"target_period": onward.period, "milestones": []}
+            changes |= {"target": before.promised.target} if before.promised else {}
+        draft_goal(transaction, before.body.model_copy(update=changes), instead_of=identity)
     return made.record_id

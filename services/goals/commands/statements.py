@@ -16,7 +16,7 @@ def state(
 ) -> Statement[BodyT]:
     """State a thing of an initiative."""
     initiative(transaction, initiative_id)
-    demand_sound(transaction, initiative_id, body, None)
+    demand_sound(transaction, initiative_id, body)
     fact = made.stated(record_id=new_id(), initiative_id=initiative_id, body=body)
     transaction.record(f"{made.name}/{fact.record_id}", 0, [fact])
     return records.statement(transaction, made, fact.record_id)
@@ -28,7 +28,7 @@ def restate(
     """State it anew; refuses what changes nothing."""
     if body == before.body:
         raise INVALID.refusal("The change changes nothing.")
-    demand_sound(transaction, before.initiative_id, body, before.record_id)
+    demand_sound(transaction, before.initiative_id, body, before.record_id, before.body)
     fact = made.changed(body=body, reason=reason)
     transaction.record(f"{made.name}/{before.record_id}", before.revision, [fact])
     return records.statement(transaction, made, before.record_id)

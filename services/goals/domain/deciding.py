@@ -81,10 +81,10 @@ def amend(state: Goal, commitment: AnyPromise | None, reason: str) -> GoalAmende
 
 
 def redraft(state: Goal, body: AnyBody) -> GoalRedrafted:
-    """State a draft anew; it keeps its kind."""
+    """State a draft anew, or what is measured first and has no target yet; it keeps its kind."""
     if body.kind != state.body.kind:
         raise CONFLICT.refusal(f"The goal is {state.body.kind}, and stays it.")
-    if state.state != "draft":
+    if state.state != "draft" and (state.measuring is None or state.first is not None):
         instead = "; amend it instead" if state.state == "committed" else " and stays as it is"
         raise CONFLICT.refusal(f"The goal is {state.state}{instead}.")
     return GoalRedrafted(body=body)

@@ -14,16 +14,14 @@ from services.goals.domain.smart import Letter, Surroundings, horizon, relevant
 from services.goals.domain.texts import text
 
 
-def check_delivery(
-    body: DeliverableBody, today: date, around: Surroundings, *, retrospective: bool
-) -> dict[str, Letter]:
+def check_delivery(body: DeliverableBody, today: date, around: Surroundings) -> dict[str, Letter]:
     """All five letters: accepted by whom, by what, on which way, what for, and by when."""
     return {
         "S": _specific(body),
         "M": _measurable(body),
         "A": _attainable(body, today),
         "R": _relevant(body, around),
-        "T": _timed(body, today, retrospective=retrospective),
+        "T": _timed(body, today, around),
     }
 
 
@@ -70,10 +68,10 @@ def _relevant(body: DeliverableBody, around: Surroundings) -> Letter:
     return letter
 
 
-def _timed(body: DeliverableBody, today: date, *, retrospective: bool) -> Letter:
+def _timed(body: DeliverableBody, today: date, around: Surroundings) -> Letter:
     letter = Letter(evidence={"due": body.due.isoformat(), "horizon": horizon(today, body.due)})
     day = body.due.isoformat()
-    if body.due <= today and not retrospective:
+    if body.due <= today and not around.retrospective:
         letter.say("fail", "day_past", due=day)
     else:
         letter.say("pass", "day_ok", due=day)

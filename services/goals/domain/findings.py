@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from services.goals.domain.body import Body, next_meeting
 from services.goals.domain.factor import Factor, planned
-from services.goals.domain.goal import Commitment, DeliverableBody, Goal, GoalBody
+from services.goals.domain.goal import Commitment, DeliverableBody, DeliveryPromise, Goal, GoalBody
 from services.goals.domain.initiative import InitiativeBody
 from services.goals.domain.judging import should_rise
 from services.goals.domain.review import Review
@@ -63,6 +63,7 @@ class Known:
     usage: Sequence[Watched] = ()
     bypass: Sequence[Watched] = ()
     training: Sequence[Watched] = ()
+    integrity: Sequence[Watched] = ()
     active: Sequence[Goal] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -96,10 +97,11 @@ def _focus(known: Known) -> Iterator[Finding]:
     if len(must) > MOST_MUST:
         yield _finding("too_many_must", "warning", must, count=len(must), most=MOST_MUST)
     if known.first_commitment is not None:
-        later = [g for g in known.active if known.drafted[g.goal_id] > known.first_commitment]
-        before = count - len(later)
-        if before and 2 * len(later) > before:
-            yield _finding("scope_grown", "warning", later, before=before, count=count)
+        since = known.first_commitment
+        later = [g for g in known.active if known.drafted[g.goal_id] > since]
+        before = sum(known.drafted[g.goal_id] <= since for g in known.goals)
+        if 2 * len(later) > before:
+            yield _finding("scope_grown", "warning", later, before=before, added=len(later))
 
 
 def _balance(known: Known) -> Iterator[Finding]:
@@ -152,14 +154,19 @@ def _lowered(goal: Goal) -> bool:
     first, present = goal.first, goal.present
     if first is None or present is None:
         return False
-    if not (isinstance(first, Commitment) and isinstance(present, Commitment)):
-        return present.due > first.due
     if present.due > first.due:
         return True
+    if isinstance(first, DeliveryPromise) and isinstance(present, DeliveryPromise):
+        return (present.budget or 0) > (first.budget or 0)
+    assert isinstance(first, Commitment), "both promises are of one kind"
+    assert isinstance(present, Commitment), "both promises are of one kind"
     was_band, band = first.target.band, present.target.band
     if was_band is not None and band is not None:
         return band != was_band and band[0] <= was_band[0] and was_band[1] <= band[1]
     was, is_now = first.target_value, present.target_value
+    if was is not None and band is not None:
+        # The near edge of the band is all that has to be reached now.
+        is_now = band[0] if should_rise(first) else band[1]
     if was is None or is_now is None:
         return False
     return is_now < was if should_rise(first) else is_now > was

@@ -369,7 +369,8 @@ def evolve(state: Goal | None, fact: GoalEvent) -> Goal:
     match fact:
         case GoalRedrafted():
             changed["body"] = fact.body
-            if fact.body.other_causes != state.body.other_causes:
+            was, body = state.body, fact.body
+            if (body.other_causes, body.business_owner) != (was.other_causes, was.business_owner):
                 changed["acknowledged_by"] = None
         case GoalCommitted():
             changed |= {"state": "committed", "first": fact.commitment, "present": fact.commitment}

@@ -138,7 +138,11 @@ def judge(rule: SuccessRule, goals: Sequence[Goal], reason: str, at: datetime) -
     while some of them is not judged yet and none has failed. A goal that was given up fails what
     was promised first, and is no part of what is promised now.
     """
-    about = [g for g in goals if g.first and (rule.goals == "all" or g.body.priority == "must")]
+    about = [
+        g
+        for g in goals
+        if (g.first or g.measuring) and (rule.goals == "all" or g.body.priority == "must")
+    ]
     outcomes = [_outcome(rule.rule, goal) for goal in about]
     kept = [one for one in outcomes if one.because != "abandoned"]
     return InitiativeJudged(

@@ -49,15 +49,17 @@ OBJECTIVE = kind("objective", Objective)
 
 
 def weighted(parts: Sequence[tuple[Decimal | None, Decimal | None]]) -> Decimal | None:
-    """The mean of (score, weight); parts without a score are left out, equal without weights.
+    """The mean of (score, weight); parts without a score are left out.
 
-    Where some parts have a weight and others none, those share what is left of the whole.
+    Parts without a weight share alike what the others leave of the whole; where these leave
+    nothing, they count nothing.
     """
-    scored = [(score, weight) for score, weight in parts if score is not None]
-    given = sum((weight for _, weight in scored if weight is not None), Decimal(0))
-    without = sum(1 for _, weight in scored if weight is None)
+    given = sum((weight for _, weight in parts if weight is not None), Decimal(0))
+    without = sum(1 for _, weight in parts if weight is None)
     rest = max(Decimal(0), 1 - given) / without if without else Decimal(0)
-    shares = [(score, rest if weight is None else weight) for score, weight in scored]
+    shares = [
+        (score, rest if weight is None else weight) for score, weight in parts if score is not None
+    ]
     total = sum((share for _, share in shares), Decimal(0))
     return sum((s * share for s, share in shares), Decimal(0)) / total if total else None
 
@@ -70,17 +72,17 @@ def rolled_up(
     What has no score is left out; what is closed keeps the one that it was closed with.
     """
     below: dict[str | None, list[str]] = {}
-    kept = {one.record_id: one.body.closing for one in objectives}
     for one in objectives:
         below.setdefault(one.body.parent, []).append(one.record_id)
+    kept = {one.record_id: one.body.closing for one in objectives}
+    # Parents before their children, however deep; so that from the end on children are known.
+    order = [one.record_id for one in objectives if one.body.parent not in kept]
+    for identity in order:
+        order.extend(below.get(identity, []))
     found: dict[str, Decimal | None] = {}
-
-    def score(identity: str) -> Decimal | None:
-        if identity not in found:
-            closing = kept[identity]
-            mine = closing.score if closing else own.get(identity)
-            parts = [mine, *(score(child) for child in below.get(identity, []))]
-            found[identity] = weighted([(part, None) for part in parts])
-        return found[identity]
-
-    return {identity: score(identity) for identity in kept}
+    for identity in reversed(order):
+        closing = kept[identity]
+        mine = closing.score if closing else own.get(identity)
+        parts = [mine, *(found[child] for child in below.get(identity, []))]
+        found[identity] = weighted([(part, None) for part in parts if part is not None])
+    return found

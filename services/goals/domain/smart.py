@@ -37,25 +37,28 @@ class Evidence:
     baseline_cause: str | None
     baseline_mend: str | None
     baseline_end: date
+    baseline_periods: Sequence[str]
     history: Sequence[Decimal]
     periods_to_go: int
     today: date
-    retrospective: bool
     drivers: Sequence[str] = ()
     fresh: bool | None = None
     last_arrival: str | None = None
     measuring: Measuring | None = None
     # What each milestone asks per period; of long goals only.
     legs: Sequence[Decimal] = ()
+    # Whether a milestone, or the end, comes at least once a year.
+    yearly: bool = False
     surroundings: Surroundings = field(default_factory=lambda: Surroundings())
 
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What the check needs to know of what surrounds a goal: obstacles on it, causes known of."""
+    """What surrounds a goal: obstacles on it, causes known of, whether it is set up afterwards."""
 
     unplanned: Sequence[str] = ()
     acknowledged_by: str | None = None
+    retrospective: bool = False
 
 
 @dataclass
@@ -117,7 +120,7 @@ def _measurable(body: GoalBody, known: Evidence) -> Letter:
             letter.say("fail", "measured_late", **named)
         return letter
     if known.fresh is False:
-        letter.say("warn", "stale_data", metric=body.metric, since=known.last_arrival or "ever")
+        letter.say("warn", "stale_data", metric=body.metric, since=known.last_arrival or "-")
     if known.last_value is None:
         letter.say(
             "warn",
@@ -133,7 +136,7 @@ def _measurable(body: GoalBody, known: Evidence) -> Letter:
     elif known.baseline_state == "insufficient":
         letter.say("warn", "baseline_insufficient")
     else:
-        periods = ", ".join(body.baseline.periods) or "the frozen periods"
+        periods = ", ".join(known.baseline_periods)
         value = _shown(known.baseline_value)
         letter.say("pass", "baseline_established", value=value, periods=periods)
     missing = [name for name in _GUIDELINES if not known.guidelines.get(name)]
@@ -159,7 +162,7 @@ def _attainable(body: GoalBody, known: Evidence) -> Letter:
         letter.say("warn", "wrong_direction", metric=body.metric, direction=known.direction)
     required = (target - baseline) / max(1, known.periods_to_go)
     long = horizon(known.today, body.due) == "long"
-    if long and not body.milestones:
+    if long and not known.yearly:
         letter.say("warn", "long_without_milestones")
     _against_history(letter, required, known.history, known.legs if long else ())
     return letter
@@ -225,7 +228,7 @@ def _timed(body: GoalBody, known: Evidence) -> Letter:
     )
     if body.due <= known.baseline_end:
         letter.say("fail", "due_before_baseline", period=body.target_period)
-    elif body.due <= known.today and not known.retrospective:
+    elif body.due <= known.today and not known.surroundings.retrospective:
         letter.say("fail", "due_past", period=body.target_period)
     else:
         letter.say("pass", "due_ok", period=body.target_period, due=body.due.isoformat())

@@ -119,8 +119,8 @@ CATALOGUE = {
     "finding_too_many_goals": "There are {count} active goals; nobody keeps more than {most} in "
     "mind. Put some off to a later phase.",
     "finding_too_many_must": "{count} goals are musts ({titles}); choose {most}.",
-    "finding_scope_grown": "There were {before} goals at the first commitment, and {count} now. "
-    "Added since: {titles}.",
+    "finding_scope_grown": "There were {before} goals at the first commitment; {added} were added "
+    "since: {titles}.",
     "finding_only_lagging": "All {count} goals are results; add one that warns early.",
     "finding_only_leading": "All {count} goals are early signs; add the result they lead to.",
     "finding_only_usage": "All {count} goals measure usage; state what it should bring.",
@@ -208,8 +208,20 @@ WORDS = {
     "remove_roadblock": "roadblock removed", "escalate": "escalated",
     "phase": "phase", "go_live": "go-live", "goal": "goal", "milestone": "milestone",
     "method": "method",
+    "no_events": "nothing happened", "zero_denominator": "there is nothing to divide by",
+    "before_first_event": "before the first record", "not_yet_recorded": "not recorded yet",
+    "before_source_history": "before the history of the source", "no_baseline": "no baseline",
+    "not_thought_of": "nobody thought of it", "no_instrument": "nothing measures it",
+    "source_silent": "the source is silent", "no_history": "there is no history",
+    "sponsor": "sponsor", "business_owner": "business owner",
+    "technical_account_manager": "technical account manager",
+    "value_consultant": "value consultant", "project_lead": "project lead", "user": "user",
+    "other": "other",
 }  # fmt: skip
-_WORDED = ("direction", "first", "present", "nature", "audience", "status", "aim")
+_WORDED = (
+    "direction", "first", "present", "nature", "audience", "status", "aim", "reason", "cause",
+    "kind", "role",
+)  # fmt: skip
 _FOLDER = Path(__file__).parents[1] / "words"
 
 
@@ -221,7 +233,7 @@ def text(code: str, **params: Any) -> dict[str, Any]:
 def sentence(code: str, params: dict[str, Any]) -> str:
     """The sentence of a code."""
     spoken = {
-        name: word(value) if name in _WORDED and isinstance(value, str) else value
+        name: word(value) if name in _WORDED and value in WORDS else value
         for name, value in params.items()
     }
     return _translated(CATALOGUE[code], code).format(**spoken)
@@ -233,14 +245,25 @@ def word(code: str) -> str:
 
 
 def told_again(told: Any) -> Any:
-    """What was kept with its texts, in the language that is asked for now."""
+    """What was kept with the reasons (`because`) in it, in the language that is asked for now."""
     if isinstance(told, list):
         return [told_again(one) for one in told]
     if not isinstance(told, dict):
         return told
-    if told.keys() == {"code", "params", "text"} and told["code"] in CATALOGUE:
-        return {**told, "text": sentence(told["code"], told["params"])}
-    return {name: told_again(one) for name, one in told.items()}
+    return {
+        name: [_again(one) for one in inner]
+        if name == "because" and isinstance(inner, list)
+        else told_again(inner)
+        for name, inner in told.items()
+    }
+
+
+def _again(said: dict[str, Any]) -> dict[str, Any]:
+    """A text worded anew; as it was kept where its code has since lost or gained a figure."""
+    try:
+        return {**said, "text": sentence(said["code"], said["params"])}
+    except KeyError:
+        return said
 
 
 def _translated(english: str, context: str) -> str:

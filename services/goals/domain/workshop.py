@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, assert_never
 
@@ -14,6 +13,10 @@ from shared.events import Payload, event
 Side = Literal["own", "vendor", "partner"]
 # So alike two ideas are suggested to be of one theme (share of their words, 0 to 1).
 ALIKE = 0.5
+# So many letters of a word tell it apart; shorter words say little.
+STEM = 4
+# So many ideas a workshop holds.
+MAX_IDEAS = 500
 
 
 class Participant(BaseModel):
@@ -167,6 +170,8 @@ def add_idea(state: Workshop, idea_id: str, by: str, text: str) -> IdeaAdded:
     """Add an idea of a participant."""
     demand_open(state)
     _demand_participant(state, by)
+    if len(state.ideas) >= MAX_IDEAS:
+        raise CONFLICT.refusal(f"The workshop holds {MAX_IDEAS} ideas; more can't be looked at.")
     return IdeaAdded(idea_id=idea_id, by=by, text=text)
 
 
@@ -220,24 +225,22 @@ def ranked(state: Workshop) -> list[Idea]:
 
 def suggested_themes(ideas: Sequence[Idea]) -> list[list[Idea]]:
     """Ideas that say nearly the same, by the words they share; those that stand alone left out."""
-    groups: list[list[Idea]] = []
+    groups: list[list[tuple[Idea, frozenset[str]]]] = []
     for idea in ideas:
-        near = [group for group in groups if any(_alike(idea, other) >= ALIKE for other in group)]
-        for group in near:
-            groups.remove(group)
-        groups.append([one for group in near for one in group] + [idea])
-    return [group for group in groups if len(group) > 1]
+        stems = _stems(idea.text)
+        near = [g for g in groups if any(_alike(stems, other) >= ALIKE for _, other in g)]
+        groups = [g for g in groups if g not in near]
+        groups.append([one for g in near for one in g] + [(idea, stems)])
+    return [[idea for idea, _ in group] for group in groups if len(group) > 1]
 
 
-def _alike(one: Idea, other: Idea) -> float:
-    """The share of words that two ideas have in common; words are alike from their beginnings."""
-    mine, theirs = _words(one.text), _words(other.text)
-    if not mine or not theirs:
-        return 0.0
-    common = sum(bool(difflib.get_close_matches(word, theirs, 1, 0.8)) for word in mine)
-    return common / min(len(mine), len(theirs)) if min(len(mine), len(theirs)) > 1 else 0.0
+def _alike(mine: frozenset[str], theirs: frozenset[str]) -> float:
+    """The share of its words that the shorter of two ideas has in common with the other."""
+    fewer = min(len(mine), len(theirs))
+    return len(mine & theirs) / fewer if fewer > 1 else 0.0
 
 
-def _words(text: str) -> list[str]:
-    return [word for word in "".join(c if c.isalnum() else " " for c in text.lower()).split()
-            if len(word) > 3]  # fmt: skip
+def _stems(text: str) -> frozenset[str]:
+    """The beginnings of an idea's words: 'answered' and 'answers' begin alike."""
+    words = "".join(c if c.isalnum() else " " for c in text.lower()).split()
+    return frozenset(word[:STEM] for word in words if len(word) >= STEM)

@@ -13,7 +13,7 @@ from services.goals.domain.plan import V2MOM
 from services.goals.domain.smart import Surroundings, horizon
 from services.goals.queries import records
 from services.goals.queries.references import demand_no_circle, demand_there
-from services.goals.queries.states import MAX_GOALS, goal, goal_list
+from services.goals.queries.states import MAX_GOALS, goal, goal_list, initiative
 from shared.errors import invalid
 from shared.ledger import View
 
@@ -68,6 +68,7 @@ def surroundings(view: View, state: Goal) -> Surroundings:
     return Surroundings(
         unplanned=[o.text for o in obstacles if state.goal_id in o.goals and not planned(o)],
         acknowledged_by=state.acknowledged_by,
+        retrospective=initiative(view, state.body.initiative_id).body.retrospective,
     )
 
 

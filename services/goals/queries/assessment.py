@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -128,12 +129,10 @@ class Checked:
     metric: MetricBody | None = None
 
 
-def smart_of(
-    asked: Question, goal: Goal, today: date, around: Surroundings, *, retrospective: bool
-) -> Checked:
+def smart_of(asked: Question, goal: Goal, today: date, around: Surroundings) -> Checked:
     """The SMART check of a goal; a measured one is held against its metric's real history."""
     if isinstance(goal.body, DeliverableBody):
-        return Checked(check_delivery(goal.body, today, around, retrospective=retrospective))
+        return Checked(check_delivery(goal.body, today, around))
     body = goal.body
     days, metric = asked.calendar(), asked.metric(body.metric)
     baseline = baseline_of(asked, body)
@@ -152,19 +151,26 @@ def smart_of(
         last_period=last.period, last_value=last.value, last_reason=last.reason,
         baseline_value=baseline.value, baseline_state=baseline.state,
         baseline_cause=baseline.cause, baseline_mend=baseline.mend,
-        baseline_end=previous_day(last_baseline.end),
+        baseline_end=previous_day(last_baseline.end), baseline_periods=baseline.periods,
         history=[v.value for v in values if v.value is not None],
         periods_to_go=_periods_between(last_baseline, target, days),
         today=today,
-        retrospective=retrospective,
         drivers=asked.metrics.drivers(asked.credential, body.metric) if kind == "sum" else (),
         fresh=quality.fresh,
         last_arrival=quality.last_occurred_at,
         measuring=goal.measuring,
         legs=_legs(body, baseline.value, last_baseline, target, days),
+        yearly=_yearly(body, last_baseline, target, days),
         surroundings=around,
     )  # fmt: skip
     return Checked(check(body, evidence), baseline, metric)
+
+
+def _yearly(body: GoalBody, start: Period, target: Period, days: Calendar) -> bool:
+    """Whether no more than a year lies between two milestones, the start and the end."""
+    stops = [parse(m.period, days, "/milestones").end for m in body.milestones]
+    ends = sorted([start.end, *stops, target.end])
+    return all((after - before).days <= 366 for before, after in itertools.pairwise(ends))
 
 
 def _legs(
@@ -181,6 +187,28 @@ def _legs(
         legs.append((figure - value) / max(1, _periods_between(here, period, days)))
         here, value = period, figure
     return legs
+
+
+def demand_filter(
+    asked: Question, metric: str, where: dict[str, Any] | None, period: str, pointer: str
+) -> None:
+    """Refuse a filter that the metric does not know, before it is stored anywhere."""
+    if where is None:
+        return
+    try:
+        asked.metrics.values(asked.credential, metric, [period], where=where)
+    except Refusal as refusal:
+        if refusal.problem.status == 503:
+            raise
+        raise invalid(pointer, refusal.detail, "filter") from refusal
+
+
+def demand_money(metric: MetricBody, currency: str, days: Calendar) -> None:
+    """Refuse a metric that does not say money in a currency: it can't watch a budget in it."""
+    said = days.currency if metric.unit == "money" else metric.unit
+    if said != currency:
+        detail = f"{metric.key} is in {said}, the budget in {currency}."
+        raise invalid("/budget/metric", detail, "currency")
 
 
 def last_complete(today: date, grain: Grain, days: Calendar) -> Period:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 
 from services.goals.clients import ReplayAsked, ReplayRead, ValueRead
 from services.goals.domain.goal import Commitment, Goal, GoalBody
+from services.goals.domain.judging import should_rise
 from services.goals.domain.progress import Reading, read
+from services.goals.domain.texts import text
 from services.goals.queries.assessment import Question, previous_day
 from services.goals.queries.standing import periods_of, way_of
 from shared.errors import CONFLICT, invalid
-from shared.periods import Calendar
+from shared.periods import Calendar, Period
 
 # A family as large as this is shown whole.
 MAX_MEMBERS = 1_000
@@ -26,7 +27,7 @@ class Member:
     name: str
     baseline: Decimal | None
     target: Decimal | None
-    current: ValueRead
+    current: ValueRead | None
     reading: Reading
 
 
@@ -35,27 +36,28 @@ def family(
 ) -> list[Member]:
     """Where every member of a committed goal's dimension stands, by name.
 
-    A change is asked of each member from its own baseline; a figure or a band is asked of all
-    alike. A member's baseline is the mean of its figures over the baseline's periods (its pooled
-    figure where that is one period); without one its status is `no_data`.
+    Figures that add up (counts, sums) are asked of each member in the proportion that the goal asks
+    of the whole; of figures that do not (rates, means) a change is asked from each member's own
+    baseline, and a value or a band of all alike. A member's baseline is the mean of its figures
+    over the baseline's periods; without one its status is `no_data`.
     """
     body, promised = goal.of_kind(GoalBody), goal.promised
     if promised is None:
         raise CONFLICT.refusal(f"The goal is {goal.state}; only a committed goal has progress.")
-    periods = periods_of(goal, today, days)
+    period = periods_of(goal, today, days)[0]
     questions = [
         ReplayAsked(body.metric, names, body.where, promised.metric_version, [dimension])
-        for names in (promised.baseline.periods, [periods[0].name])
+        for names in (promised.baseline.periods, [period.name])
     ]
     (before, now), _ = asked.metrics.replay(asked.credential, questions, **asked.known)
     if before.replay is None or now.replay is None:
         problem = before.problem or now.problem
         raise invalid("query:group_by", problem.detail if problem else "no answer", "dimension")
     baselines = _baselines(before.replay, dimension)
-    members = [
-        _member(body, promised, value, baselines, dimension, days) for value in now.replay.values
-    ]
-    return sorted(members, key=lambda member: member.name)[:MAX_MEMBERS]
+    current = {value.group.get(dimension, ""): value for value in now.replay.values}
+    ask = _Asked(body, promised, period, days, now.replay.additive)
+    names = sorted({*baselines, *current})[:MAX_MEMBERS]
+    return [ask.member(name, baselines.get(name), current.get(name)) for name in names]
 
 
 def _baselines(replay: ReplayRead, dimension: str) -> dict[str, Decimal]:
@@ -66,21 +68,59 @@ def _baselines(replay: ReplayRead, dimension: str) -> dict[str, Decimal]:
     return {name: sum(found, Decimal(0)) / len(found) for name, found in figures.items()}
 
 
-def _member(
-    body: GoalBody, promised: Commitment, value: ValueRead, baselines: Mapping[str, Decimal],
-    dimension: str, days: Calendar,
-) -> Member:  # fmt: skip
-    name = value.group.get(dimension, "")
-    baseline = baselines.get(name)
-    target = promised.target.resolve(baseline)
-    if baseline is None and promised.target.band is None:
-        return Member(name, None, target, value, Reading.without(value.period, "no_baseline"))
-    own = promised.model_copy(update={
-        "baseline": promised.baseline.model_copy(update={"value": baseline or Decimal(0)}),
-        "target_value": target,
-    })  # fmt: skip
-    # Milestones are figures of the whole family; a member goes its own way straight.
-    straight = body.model_copy(update={"milestones": []})
-    way = way_of(straight, own, days)
-    reading = read(own, value.period, previous_day(value.end), value.value, value.reason, way)
-    return Member(name, baseline, target, value, reading)
+@dataclass(frozen=True)
+class _Asked:
+    """What a goal asks of its members."""
+
+    body: GoalBody
+    promised: Commitment
+    period: Period
+    days: Calendar
+    additive: bool
+
+    def member(self, name: str, baseline: Decimal | None, value: ValueRead | None) -> Member:
+        target = self._target(baseline)
+        if baseline is None:
+            return Member(
+                name, None, target, value, Reading.without(self.period.name, "no_baseline")
+            )
+        if value is None:
+            return Member(
+                name, baseline, target, None, Reading.without(self.period.name, "no_events")
+            )
+        return Member(name, baseline, target, value, self._read(baseline, target, value))
+
+    def _target(self, baseline: Decimal | None) -> Decimal | None:
+        whole, reach = self.promised.baseline.value, self.promised.target_value
+        if not self.additive or reach is None:
+            return self.promised.target.resolve(baseline)
+        return baseline * reach / whole if baseline is not None and whole else None
+
+    def _read(self, baseline: Decimal, target: Decimal | None, value: ValueRead) -> Reading:
+        own = self.promised.model_copy(update={
+            "baseline": self.promised.baseline.model_copy(update={"value": baseline}),
+            "target_value": target,
+        })  # fmt: skip
+        # Milestones are figures of the whole family; a member goes its own way straight.
+        straight = self.body.model_copy(update={"milestones": []})
+        way = way_of(straight, own, self.days)
+        found = read(own, value.period, previous_day(value.end), value.value, value.reason, way)
+        if value.value is None or target is None or self.promised.target.band is not None:
+            return found
+        return self._beyond(found, baseline, target, value.value)
+
+    def _beyond(
+        self, found: Reading, baseline: Decimal, target: Decimal, value: Decimal
+    ) -> Reading:
+        """A member that began at the target or past it is on its way while it stays there."""
+        rises = should_rise(self.promised)
+        began = baseline >= target if rises else baseline <= target
+        if not began:
+            return found
+        stays = value >= target if rises else value <= target
+        shown = {"value": f"{value:f}", "period": self.period.name}
+        if stays:
+            said = text("target_reached", **shown, target=f"{target:f}")
+            return Reading("reached", None, None, [said])
+        said = text("wrong_way", **shown, baseline=f"{target:f}")
+        return Reading("off_track", None, None, [said])

@@ -164,8 +164,7 @@ def _(payload: bodies.BodyFormed, who: str, before: Told) -> Told:
 
 @_what.register
 def _(payload: bodies.MemberJoined, who: str, before: Told) -> Told:
-    role = payload.member.role.replace("_", " ")
-    return text("joined", person=payload.member.person, role=role)
+    return text("joined", person=payload.member.person, role=payload.member.role)
 
 
 @_what.register
@@ -182,7 +181,7 @@ def _(payload: reviews.ReviewHeld, who: str, before: Told) -> Told:
 @_what.register
 def _(payload: reviews.ReviewDecided, who: str, before: Told) -> Told:
     made = payload.decision
-    return text("decided", who=who, kind=made.kind.replace("_", " "), words=made.text)
+    return text("decided", who=who, kind=made.kind, words=made.text)
 
 
 @_what.register
@@ -274,7 +273,7 @@ def _short(value: Any) -> str:
 def promise_words(promise: goals.AnyPromise) -> str:
     """A promise as people say it."""
     if isinstance(promise, goals.Commitment):
-        return f"{target_words(promise.target)} in {promise.target_period}"
+        return f"{target_words(promise.target)} ({promise.target_period})"
     budget = "" if promise.budget is None else f", {promise.budget:f}"
     return f"{promise.due}{budget}"
 
@@ -288,4 +287,4 @@ def target_words(target: goals.Target) -> str:
     if target.change_percent is not None:
         return f"{target.change_percent:+f} %"
     assert target.band is not None, "a target has one of its four forms"
-    return f"{target.band[0]:f} to {target.band[1]:f}"
+    return f"{target.band[0]:f} - {target.band[1]:f}"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial, singledispatch
 from typing import Any
 
@@ -16,80 +17,101 @@ from shared.errors import CONFLICT, NOT_FOUND, Refusal, invalid
 from shared.ledger import View
 
 
-def demand_sound(view: View, initiative_id: str, body: StatementBody, own_id: str | None) -> None:
+@dataclass(frozen=True)
+class _Asked:
+    """In which ledger a body is looked at, whose it is, and what it was before (None: new)."""
+
+    view: View
+    initiative_id: str
+    own_id: str | None
+    before: StatementBody | None
+
+    def added(self, body: StatementBody, name: str) -> list[tuple[str, str]]:
+        """The references of a field that were not there before, with their pointers.
+
+        What was named before may have been retired since; that is no reason to refuse a change.
+        """
+        found, kept = getattr(body, name), getattr(self.before, name, None)
+        if isinstance(found, list):
+            was = kept or []
+            return [(f"/{name}/{n}", one) for n, one in enumerate(found) if one not in was]
+        return [] if found is None or found == kept else [(f"/{name}", found)]
+
+
+def demand_sound(
+    view: View, initiative_id: str, body: StatementBody, own_id: str | None = None,
+    before: StatementBody | None = None,
+) -> None:  # fmt: skip
     """Refuse a body that names what is not there, leads back to itself, or stands twice."""
-    _demand(body, view, initiative_id, own_id)
+    _demand(body, _Asked(view, initiative_id, own_id, before))
 
 
 @singledispatch
-def _demand(body: StatementBody, view: View, initiative_id: str, own_id: str | None) -> None:
+def _demand(body: StatementBody, asked: _Asked) -> None:
     """A body that names nothing is sound."""
 
 
 @_demand.register
-def _(body: Factor, view: View, initiative_id: str, own_id: str | None) -> None:
-    for index, identity in enumerate(body.goals):
-        pointer = f"/goals/{index}"
-        found = demand_there(partial(goal, view, identity), pointer)
-        _demand_own(found.body.initiative_id, initiative_id, pointer)
+def _(body: Factor, asked: _Asked) -> None:
+    for pointer, identity in asked.added(body, "goals"):
+        found = demand_there(partial(goal, asked.view, identity), pointer)
+        _demand_own(found.body.initiative_id, asked.initiative_id, pointer)
 
 
 @_demand.register
-def _(body: V2mom, view: View, initiative_id: str, own_id: str | None) -> None:
-    for other in records.statements(view, V2MOM, initiative_id):
-        if other.record_id != own_id and other.body.period == body.period:
+def _(body: V2mom, asked: _Asked) -> None:
+    for other in records.statements(asked.view, V2MOM, asked.initiative_id):
+        if other.record_id != asked.own_id and other.body.period == body.period:
             raise CONFLICT.refusal(f"The V2MOM of {body.period} is {other.record_id} already.")
-    _demand_all(view, FACTOR, initiative_id, body.obstacles, "/obstacles")
-    if body.aligns_to is not None:
+    _demand_all(asked, FACTOR, body, "obstacles")
+    for pointer, identity in asked.added(body, "aligns_to"):
         demand_no_circle(
-            body.aligns_to, own_id, "/aligns_to",
-            lambda identity: records.statement(view, V2MOM, identity).body.aligns_to,
+            identity, asked.own_id, pointer,
+            lambda one: records.statement(asked.view, V2MOM, one).body.aligns_to,
         )  # fmt: skip
 
 
 @_demand.register
-def _(body: Communication, view: View, initiative_id: str, own_id: str | None) -> None:
-    _demand_all(view, STAKEHOLDER, initiative_id, body.to, "/to")
+def _(body: Communication, asked: _Asked) -> None:
+    _demand_all(asked, STAKEHOLDER, body, "to")
 
 
 @_demand.register
-def _(body: Objective, view: View, initiative_id: str, own_id: str | None) -> None:
-    if body.parent is not None:
+def _(body: Objective, asked: _Asked) -> None:
+    if isinstance(asked.before, Objective) and asked.before.closing == body.closing is not None:
+        raise CONFLICT.refusal("The objective is closed; it stays as it was.")
+    for pointer, identity in asked.added(body, "parent"):
         demand_no_circle(
-            body.parent, own_id, "/parent",
-            lambda identity: records.statement(view, OBJECTIVE, identity).body.parent,
+            identity, asked.own_id, pointer,
+            lambda one: records.statement(asked.view, OBJECTIVE, one).body.parent,
         )  # fmt: skip
 
 
 @_demand.register
-def _(body: Lesson, view: View, initiative_id: str, own_id: str | None) -> None:
-    if body.factor is not None:
-        _demand_all(view, FACTOR, initiative_id, [body.factor], "/factor")
-    if body.review is not None:
-        found = demand_there(lambda: records.review(view, body.review or ""), "/review")
-        _demand_own(found.initiative_id, initiative_id, "/review")
+def _(body: Lesson, asked: _Asked) -> None:
+    _demand_all(asked, FACTOR, body, "factor")
+    for pointer, identity in asked.added(body, "review"):
+        found = demand_there(partial(records.review, asked.view, identity), pointer)
+        _demand_own(found.initiative_id, asked.initiative_id, pointer)
 
 
 @_demand.register
-def _(body: PremortemAnswer, view: View, initiative_id: str, own_id: str | None) -> None:
-    for other in records.statements(view, PREMORTEM, initiative_id):
-        if other.record_id != own_id and other.body.prompt == body.prompt:
+def _(body: PremortemAnswer, asked: _Asked) -> None:
+    for other in records.statements(asked.view, PREMORTEM, asked.initiative_id):
+        if other.record_id != asked.own_id and other.body.prompt == body.prompt:
             raise CONFLICT.refusal(f"The prompt {body.prompt!r} is answered already.")
-    if body.factor is not None:
-        _demand_all(view, FACTOR, initiative_id, [body.factor], "/factor")
-        category = records.statement(view, FACTOR, body.factor).body.category
+    _demand_all(asked, FACTOR, body, "factor")
+    for pointer, identity in asked.added(body, "factor"):
+        category = records.statement(asked.view, FACTOR, identity).body.category
         if category != body.prompt:
             detail = f"The factor is one of {category!r}, the prompt asks about {body.prompt!r}."
-            raise invalid("/factor", detail, "other_category")
+            raise invalid(pointer, detail, "other_category")
 
 
-def _demand_all(
-    view: View, made: Kind[Any], initiative_id: str, identities: Iterable[str], pointer: str
-) -> None:
-    for index, identity in enumerate(identities):
-        place = f"{pointer}/{index}"
-        found = demand_there(partial(records.statement, view, made, identity), place)
-        _demand_own(found.initiative_id, initiative_id, place)
+def _demand_all(asked: _Asked, made: Kind[Any], body: StatementBody, name: str) -> None:
+    for pointer, identity in asked.added(body, name):
+        found = demand_there(partial(records.statement, asked.view, made, identity), pointer)
+        _demand_own(found.initiative_id, asked.initiative_id, pointer)
 
 
 def _demand_own(found: str, own: str, pointer: str) -> None:
@@ -110,11 +132,23 @@ def demand_there(look_up: Callable[[], Any], pointer: str) -> Any:
 def demand_no_circle(
     first: str, own_id: str | None, pointer: str, above: Callable[[str], str | None]
 ) -> None:
-    """Refuse a reference upwards that names nothing, or that leads back to where it comes from."""
-    place: str | None = first
+    """Refuse a reference upwards that names nothing, or that leads back to where it comes from.
+
+    Further up the way may end at what was retired.
+    """
     passed = set[str]()
-    while place is not None and place not in passed:
+    place = first
+    over = demand_there(partial(above, first), pointer)
+    while place not in passed:
         if place == own_id:
             raise invalid(pointer, "It would serve itself; there must be no circle.", "circle")
         passed.add(place)
-        place = demand_there(partial(above, place), pointer)
+        if over is None:
+            return
+        place = over
+        try:
+            over = above(place)
+        except Refusal as error:
+            if error.problem is not NOT_FOUND:
+                raise
+            return

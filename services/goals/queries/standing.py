@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 
-from services.goals.clients import ReplayAnswerRead, ReplayAsked, ValueRead
+from services.goals.clients import ProblemRead, ReplayAnswerRead, ReplayAsked, ValueRead
 from services.goals.domain.delivery import Spending, read_delivery
 from services.goals.domain.goal import (
     Commitment,
@@ -18,7 +18,7 @@ from services.goals.domain.goal import (
 )
 from services.goals.domain.progress import Point, Reading, read
 from services.goals.queries.assessment import Question, last_complete, parse, previous_day
-from shared.errors import CONFLICT
+from shared.errors import CONFLICT, Refusal
 from shared.periods import Calendar, Grain, Period, following, grain_of
 
 
@@ -52,15 +52,38 @@ def standings(
     """
     questions = [_question(goal, today, days) for goal in goals]
     put = [question for question in questions if question is not None]
-    answers, basis = (
-        asked.metrics.replay(asked.credential, put, **asked.known) if put else ([], None)
-    )
+    answers: list[ReplayAnswerRead] = []
+    basis = None
+    if put:
+        answers, basis = _answers(asked, put)
     left = iter(answers)
     found = [
         _standing(goal, None if question is None else next(left), today, days)
         for goal, question in zip(goals, questions, strict=True)
     ]
     return found, basis
+
+
+def _answers(
+    asked: Question, put: Sequence[ReplayAsked]
+) -> tuple[list[ReplayAnswerRead], str | None]:
+    """The answers to all questions; where one spoils the request, each is asked alone."""
+    try:
+        return asked.metrics.replay(asked.credential, put, **asked.known)
+    except Refusal as refusal:
+        if refusal.problem.status == 503:
+            raise
+        if len(put) == 1:
+            spoilt = ProblemRead(detail=refusal.detail)
+            return [ReplayAnswerRead(replay=None, problem=spoilt)], None
+    answers: list[ReplayAnswerRead] = []
+    basis = None
+    for question in put:
+        known = replace(asked, metrics_basis=basis) if basis else asked
+        (answer,), found = _answers(known, [question])
+        answers.append(answer)
+        basis = basis or found
+    return answers, basis
 
 
 def _question(goal: Goal, today: date, days: Calendar) -> ReplayAsked | None:

@@ -20,6 +20,7 @@ from shared.periods import period_holding, previous
 # Ids of the catalogue, which are the keys of metrics unless another was given.
 USAGE = ("wau", "mau", "activity-coverage", "licence-utilisation")
 TRAINING = ("trained-share",)
+INTEGRITY = ("data-completeness", "duplicate-rate", "timeliness")
 BYPASS = (
     "closed-without-activity", "skipped-stages", "process-compliance", "born-closed",
     "deals-without-contact",
@@ -68,15 +69,18 @@ class Figures:
     usage: list[Watched]
     bypass: list[Watched]
     training: list[Watched]
+    integrity: list[Watched]
     basis: str
+    today: date
 
 
-def figures_of(asked: Question, known: dict[str, Any], today: date) -> Figures:
+def figures_of(asked: Question, known: dict[str, Any], moment: datetime) -> Figures:
     """The figures that metrics watches for an initiative; metrics that nobody has are left out."""
     days = asked.calendar()
+    today = days.day_of(moment)
     quarter = last_complete(today, "quarter", days)
     names = [previous(quarter, days).name, quarter.name]
-    keys = [*USAGE, *BYPASS, *TRAINING]
+    keys = [*USAGE, *BYPASS, *TRAINING, *INTEGRITY]
     answers, basis = asked.metrics.replay(
         asked.credential, [ReplayAsked(key, names) for key in keys], **asked.known
     )
@@ -86,35 +90,47 @@ def figures_of(asked: Question, known: dict[str, Any], today: date) -> Figures:
         for key, one in zip(keys, answers, strict=True)
         if one.replay is not None
     }  # fmt: skip
-    now = period_holding(today, "quarter", days).name
-    voices = asked.metrics.preview(asked.credential, "Feedback", _FEEDBACK, now, ["audience"])
+    return Figures(
+        heard=_heard(asked, period_holding(today, "quarter", days).name, basis),
+        stale=_stale(asked, known, quarter.name),
+        usage=[found[key] for key in USAGE if key in found],
+        bypass=[found[key] for key in BYPASS if key in found],
+        training=[found[key] for key in TRAINING if key in found],
+        integrity=[found[key] for key in INTEGRITY if key in found],
+        basis=basis,
+        today=today,
+    )
+
+
+def _heard(asked: Question, quarter: str, basis: str) -> frozenset[str]:
+    """Of whom feedback came in this quarter."""
+    voices = asked.metrics.preview(
+        asked.credential, "Feedback", _FEEDBACK, quarter, ["audience"], basis=basis
+    )
+    return frozenset(
+        _HEARD_AS[value.group["audience"]]
+        for value in voices.values
+        if value.value and value.group.get("audience") in _HEARD_AS
+    )
+
+
+def _stale(asked: Question, known: dict[str, Any], quarter: str) -> list[str]:
+    """The metrics of committed goals whose data do not come in at the promised cadence."""
     metrics = {
         goal.body.metric
         for goal in known["goals"]
         if goal.state == "committed" and isinstance(goal.body, GoalBody)
     }
-    return Figures(
-        heard=frozenset(
-            _HEARD_AS[value.group["audience"]]
-            for value in voices.values
-            if value.value and value.group.get("audience") in _HEARD_AS
-        ),
-        stale=[
-            key
-            for key in sorted(metrics)[:MAX_CHECKED]
-            if asked.metrics.quality(asked.credential, key, quarter.name, **asked.known).fresh
-            is False
-        ],
-        usage=[found[key] for key in USAGE if key in found],
-        bypass=[found[key] for key in BYPASS if key in found],
-        training=[found[key] for key in TRAINING if key in found],
-        basis=basis,
-    )
+    return [
+        key
+        for key in sorted(metrics)[:MAX_CHECKED]
+        if asked.metrics.quality(asked.credential, key, quarter, **asked.known).fresh is False
+    ]
 
 
-def complete(known: dict[str, Any], figures: Figures | None, today: date) -> Known:
+def complete(known: dict[str, Any], figures: Figures | None, moment: datetime) -> Known:
     """Both together; without figures where metrics does not answer."""
-    more = {} if figures is None else {
-        name: getattr(figures, name) for name in ("heard", "stale", "usage", "bypass", "training")
-    }  # fmt: skip
+    names = ("heard", "stale", "usage", "bypass", "training", "integrity")
+    more = {} if figures is None else {name: getattr(figures, name) for name in names}
+    today = figures.today if figures else moment.date()
     return Known(**known, today=today, **more)
