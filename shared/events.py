@@ -109,7 +109,10 @@ def payload_of(event: Event) -> Payload:
 
     Its exact decimals are texts already; what is a number stays one, also where any JSON may stand.
     """
-    return decode(event.name, event.schema_number, json.loads(event.data))
+    key = event.name, event.schema_number
+    if key in _UPCASTERS:
+        return decode(*key, json.loads(event.data))
+    return _SHAPES[key].model_validate_json(event.data)
 
 
 def registered(prefix: str = "") -> dict[tuple[str, int], type[Payload]]:
