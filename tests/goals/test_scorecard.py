@@ -69,6 +69,24 @@ def test_what_needs_attention_comes_first(key: Key) -> None:
     assert ann in str(by_owner["groups"][0])
 
 
+def test_an_early_warning_is_shown_with_the_goal_that_it_warns_for(key: Key) -> None:
+    initiative, (ann, bob, eve) = state_goals(key)
+    made = key.post("goals", "/v1/goals", {
+        "initiative_id": initiative, "title": "Early", "metric": "win-rate",
+        "where": {"field": "owner", "op": "eq", "value": "bob"}, "baseline": {"periods": BASE},
+        "target": {"value": 0.6}, "target_period": "2027-Q4", "business_owner": "Bo",
+        "warns_for": [ann],
+    })["id"]  # fmt: skip
+    key.post("goals", f"/v1/goals/{made}/commit", {})
+    progress = key.get("goals", f"/v1/goals/{ann}/progress")
+    assert progress["leading"] == [{"goal_id": made, "title": "Early", "status": "off_track"}]
+    signals = [key.get("goals", f"/v1/goals/{g}/progress")["signal"] for g in (ann, bob, eve)]
+    assert signals == ["beyond_noise", "beyond_noise", "noise"]
+    card = key.get("goals", f"/v1/initiatives/{initiative}/scorecard")
+    shown = {one["goal"]["id"]: one["progress"] for g in card["groups"] for one in g["goals"]}
+    assert shown[ann]["leading"] == progress["leading"]
+
+
 def test_a_scorecard_says_what_each_goal_says_and_can_be_asked_again(key: Key) -> None:
     initiative, ids = state_goals(key)
     card = key.get("goals", f"/v1/initiatives/{initiative}/scorecard")

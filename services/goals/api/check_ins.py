@@ -8,7 +8,7 @@ from typing import Annotated
 from fastapi import Depends, Response
 from pydantic import Field
 
-from services.goals.api.shapes import CheckIn
+from services.goals.api.progress_shapes import CheckIn
 from services.goals.commands import goals as commands
 from services.goals.domain.confidence import calibration
 from services.goals.queries import states as queries

@@ -8,7 +8,7 @@ from fastapi import Depends
 from pydantic import Field
 
 from services.goals.api.progress import asked_as
-from services.goals.api.shapes import ProgressBasis
+from services.goals.api.progress_shapes import ProgressBasis
 from services.goals.domain.findings import Known, Watched, find, sponsorship
 from services.goals.queries.watching import complete, figures_of, known_of
 from shared.errors import Refusal

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Annotated, Any
@@ -12,8 +12,7 @@ from typing import Annotated, Any
 from fastapi import Depends, Query
 
 from services.goals.api.goals import question
-from services.goals.api.shapes import (
-    BaselineShown,
+from services.goals.api.progress_shapes import (
     DeliveryProgress,
     Family,
     FamilyMember,
@@ -21,11 +20,12 @@ from services.goals.api.shapes import (
     ProgressBasis,
     ProgressTarget,
     ProgressValue,
-    StepShown,
 )
+from services.goals.api.shapes import BaselineShown, StepShown
 from services.goals.clients import ValueRead
 from services.goals.domain.confidence import differs
 from services.goals.domain.goal import Commitment, DeliverableBody, DeliveryPromise, Goal
+from services.goals.domain.judging import beyond_noise
 from services.goals.domain.texts import text
 from services.goals.queries import states as queries
 from services.goals.queries.assessment import Question
@@ -64,10 +64,11 @@ def get_goal_progress(
     """
     with reader.view() as view:
         state = queries.goal(view, goal_id)
+        warning = queries.goals_that_warn_for(view, state)
         moment, goals_basis = view.known_at, view.basis.token
     asked = asked_as(reader, moment, metrics_basis)
-    progressed = progress_of_all(asked, [state], moment)
-    (found,), basis = progressed.found, progressed.basis
+    progressed = progress_of_all(asked, [state, *warning], moment)
+    found, basis = progressed.found[0], progressed.basis
     answer = found.shown(moment, ProgressBasis(goals=goals_basis, metrics=basis))
     if group_by is not None:
         same = Question(asked.metrics, asked.credential, None, basis) if basis else asked
@@ -103,6 +104,7 @@ class Found:
     status: str
     because: list[dict[str, Any]]
     today: date
+    leading: Sequence[Found] = ()
 
     @property
     def score(self) -> Decimal | None:
@@ -131,12 +133,30 @@ class Found:
                 "delivery": self._delivery(),
                 "fraction": standing.reading.fraction if standing else None,
                 "expected_fraction": standing.reading.expected_fraction if standing else None,
+                "signal": self._signal(),
                 "because": self.because,
+                "leading": [
+                    {
+                        "goal_id": one.goal.goal_id,
+                        "title": one.goal.body.title,
+                        "status": one.status,
+                    }
+                    for one in self.leading
+                ],
                 "check_in": self._check_in(),
                 "known_at": moment,
                 "basis": basis,
             }
         )
+
+    def _signal(self) -> str | None:
+        promised, standing = self.goal.promised, self.standing
+        if promised is None or not isinstance(standing, Standing):
+            return None
+        value = standing.current.value
+        if value is None:
+            return None
+        return "beyond_noise" if beyond_noise(promised.baseline, value) else "noise"
 
     def _delivery(self) -> DeliveryProgress | None:
         body, promise = self.goal.body, self.goal.present
@@ -199,9 +219,13 @@ def progress_of_all(asked: Question, goals: Sequence[Goal], moment: datetime) ->
             raise
         answered = False
         told = {goal.goal_id: refusal.detail for goal in committed}
-    return Progressed(
-        [_found(goal, told.get(goal.goal_id), today) for goal in goals], basis, answered
-    )
+    all_found = [_found(goal, told.get(goal.goal_id), today) for goal in goals]
+    warning: dict[str, list[Found]] = {}
+    for one in all_found:
+        for identity in one.goal.body.warns_for:
+            warning.setdefault(identity, []).append(one)
+    warned = [replace(one, leading=warning.get(one.goal.goal_id, ())) for one in all_found]
+    return Progressed(warned, basis, answered)
 
 
 def demand_answer(progressed: Progressed) -> None:

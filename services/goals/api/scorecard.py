@@ -11,7 +11,8 @@ from fastapi import Depends, Query
 from pydantic import Field
 
 from services.goals.api.progress import Progressed, asked_as, progress_of_all
-from services.goals.api.shapes import AnyGoal, Progress, ProgressBasis, shown
+from services.goals.api.progress_shapes import Progress, ProgressBasis
+from services.goals.api.shapes import AnyGoal, shown
 from services.goals.domain.goal import Goal as State
 from services.goals.domain.initiative import Initiative
 from services.goals.domain.scorecard import HORIZONS, needs_attention

@@ -31,7 +31,7 @@ def judge(commitment: Commitment, value: Decimal) -> Verdict:
     better = value > baseline if rises else value < baseline
     if band is not None:
         better = _distance(value, band) < _distance(baseline, band)
-    if value == baseline or not _beyond_noise(commitment.baseline, value):
+    if value == baseline or not beyond_noise(commitment.baseline, value):
         return "unchanged"
     return "improved" if better else "worsened"
 
@@ -62,7 +62,8 @@ def should_rise(commitment: Commitment) -> bool:
     return True
 
 
-def _beyond_noise(baseline: FrozenBaseline, value: Decimal) -> bool:
+def beyond_noise(baseline: FrozenBaseline, value: Decimal) -> bool:
+    """Whether a figure lies outside what the baseline varies by itself."""
     if baseline.lower is not None and baseline.upper is not None:
         return not baseline.lower <= value <= baseline.upper
     return abs(value - baseline.value) > (baseline.spread or 0)

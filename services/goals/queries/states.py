@@ -73,6 +73,23 @@ def goal_list(view: View, initiative_id: str | None, after: str, limit: int) -> 
     return [Goal.model_validate_json(state) for state in rows.scalars()]
 
 
+def goals_that_warn_for(view: View, state: Goal) -> list[Goal]:
+    """The goals of the same initiative that are early warnings of one, as far as they go on."""
+    rows = view.connection.execute(
+        select(goals.c.state)
+        .where(
+            goals.c.tenant_id == view.tenant_id,
+            goals.c.initiative_id == state.body.initiative_id,
+            goals.c.state.contains(state.goal_id),
+            known(goals, view.position),
+        )
+        .order_by(goals.c.goal_id)
+    )
+    named = [Goal.model_validate_json(found) for found in rows.scalars()]
+    alive = [other for other in named if other.state in ("draft", "committed")]
+    return [other for other in alive if state.goal_id in other.body.warns_for]
+
+
 def goals_on_metric(view: View, key: str) -> list[Goal]:
     """The goals that measure by a metric."""
     rows = view.connection.execute(
