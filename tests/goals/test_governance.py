@@ -85,6 +85,10 @@ def test_who_has_left_decides_no_more() -> None:
         ("FREQ=WEEKLY;INTERVAL=2", [date(2025, 1, 15)], date(2025, 1, 29)),
         ("FREQ=DAILY", [date(2025, 12, 31)], date(2026, 1, 1)),
         ("FREQ=YEARLY", [date(2024, 2, 29)], date(2025, 2, 28)),
+        ("FREQ=MONTHLY;BYDAY=1TU", [date(2025, 1, 15)], date(2025, 2, 4)),
+        ("FREQ=MONTHLY;INTERVAL=3;BYMONTHDAY=-1", [date(2025, 1, 31)], date(2025, 4, 30)),
+        ("FREQ=WEEKLY;BYDAY=MO,TH", [date(2025, 1, 13)], date(2025, 1, 16)),
+        ("FREQ=YEARLY;BYMONTH=3,9;BYDAY=1MO", [date(2025, 3, 3)], date(2025, 9, 1)),
     ],
 )
 def test_a_body_meets_again_one_step_after_its_last_meeting(
@@ -233,8 +237,12 @@ def test_one_body_per_level_and_a_cadence_that_can_be_read(key: Key) -> None:
     key.refused(409, "POST", "goals", "/v1/bodies", json=body)
     third = {**body, "level": "execution"}
     assert "acting_reason" in key.refused(403, "POST", "goals", "/v1/bodies", json=third)["detail"]
-    rubbish = {**body, "level": "execution", "cadence": "FREQ=SOMETIMES"}
-    key.refused(422, "POST", "goals", "/v1/bodies", json=rubbish)
+    for rule in ("FREQ=SOMETIMES", "FREQ=MONTHLY;BYDAY=9ZZ", "FREQ=MONTHLY;BYMONTHDAY=",
+                 "FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=30", "FREQ=SECONDLY", "FREQ=DAILY;COUNT=9",
+                 "FREQ=MONTHLY;BYSETPOS=0;BYDAY=MO"):  # fmt: skip
+        rubbish = {**body, "level": "execution", "cadence": rule}
+        problem = key.refused(422, "POST", "goals", "/v1/bodies", json=rubbish)
+        assert problem["errors"][0]["pointer"] == "/cadence"
     key.refused(404, "POST", "goals", "/v1/bodies", json={**body, "initiative_id": "0" * 36})
     key.refused(403, "POST", "goals", f"/v1/bodies/{steering}/members", json=member("Eve"))
     acting = {"acting_reason": "Ann is ill"}

@@ -51,8 +51,9 @@ class BodyFields(Wire):
     name: Name = Field(description="Its name", examples=["Steering group"])
     cadence: Annotated[str, Field(pattern=CADENCE)] = Field(
         "FREQ=MONTHLY;INTERVAL=3",
-        description="How often it meets: an RRULE of FREQ (DAILY, WEEKLY, MONTHLY, YEARLY) and "
-        "INTERVAL",
+        description="How often it meets: an RRULE (RFC 5545) of FREQ (DAILY, WEEKLY, MONTHLY, "
+        "YEARLY), INTERVAL, BYDAY, BYMONTHDAY, BYMONTH and BYSETPOS",
+        examples=["FREQ=MONTHLY;INTERVAL=3", "FREQ=MONTHLY;BYDAY=1TU"],
     )
     first_meeting: date = Field(description="When it meets first")
     members: list[Member] = Field(

@@ -39,6 +39,7 @@ def form_body(
 ) -> Body:  # fmt: skip
     """Form a body of an initiative; one per level, and after the first by who sits highest."""
     initiative(transaction, stated["initiative_id"])
+    bodies_domain.demand_cadence(stated["cadence"], stated["first_meeting"])
     others = records.bodies(transaction, stated["initiative_id"], "", MAX_RECORDS)
     for other in others:
         if other.level == stated["level"]:

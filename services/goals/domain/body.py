@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
-from datetime import date, timedelta
+from datetime import date, datetime, time, timedelta
 from typing import Literal, assert_never
 
+from dateutil.rrule import rrulestr
 from pydantic import BaseModel, ConfigDict
 
-from shared.errors import CONFLICT, FORBIDDEN
+from shared.errors import CONFLICT, FORBIDDEN, invalid
 from shared.events import Payload, event
 from shared.periods import add_months
 
@@ -22,7 +22,13 @@ Role = Literal[
 Decision = Literal["commit", "amend", "abandon", "correct"]
 # From the level that decides most down.
 LEVELS: tuple[Level, ...] = ("steering", "operating", "execution")
-CADENCE = r"^FREQ=(DAILY|WEEKLY|MONTHLY|YEARLY)(;INTERVAL=([1-9]\d?))?$"
+_BY = r"(BYDAY|BYMONTHDAY|BYMONTH|BYSETPOS|WKST)=[-+0-9A-Z,]{1,60}"
+CADENCE = (
+    r"^(FREQ=DAILY(;INTERVAL=[1-9]\d?)?"
+    rf"|FREQ=(WEEKLY|MONTHLY|YEARLY)(;INTERVAL=[1-9]\d?)?(;{_BY}){{0,4}})$"
+)
+# A body that does not meet within so many years does not meet.
+_LONGEST = timedelta(days=10 * 366)
 
 
 class Member(BaseModel):
@@ -136,10 +142,11 @@ def next_meeting(body: Body, held: Iterable[date]) -> date:
     last = max(held, default=None)
     if last is None:
         return body.first_meeting
-    match = re.match(CADENCE, body.cadence)
-    assert match is not None, "a cadence was checked when the body was formed"
-    count = int(match[3] or 1)
-    match match[1]:
+    parts = dict(part.split("=") for part in body.cadence.split(";"))
+    if not parts.keys() <= {"FREQ", "INTERVAL"}:
+        return _by_rule(body.cadence, last) or last + _LONGEST
+    count = int(parts.get("INTERVAL", 1))
+    match parts["FREQ"]:
         case "DAILY":
             return last + timedelta(days=count)
         case "WEEKLY":
@@ -148,6 +155,24 @@ def next_meeting(body: Body, held: Iterable[date]) -> date:
             return add_months(last, count)
         case _:
             return add_months(last, 12 * count)
+
+
+def demand_cadence(cadence: str, first_meeting: date) -> None:
+    """Refuse a rule that can't be read, or by which a body never meets."""
+    try:
+        meets = "BY" not in cadence or _by_rule(cadence, first_meeting) is not None
+    except ValueError as error:
+        raise invalid("/cadence", f"This is no RRULE: {error}", "cadence") from error
+    if not meets:
+        raise invalid("/cadence", "By this rule the body would never meet.", "cadence")
+
+
+def _by_rule(cadence: str, last: date) -> date | None:
+    """The first day after the last meeting that a rule with BY... parts names."""
+    start = datetime.combine(last, time())
+    rule = rrulestr(cadence, dtstart=start)
+    found = rule.after(start)
+    return found.date() if found is not None and found - start <= _LONGEST else None
 
 
 def needed_level(decision: Decision, priority: str) -> Level:
