@@ -234,7 +234,7 @@ def test_of_what_adds_up_each_member_is_asked_for_its_proportion(
     family = counted(key, target, {"north": (10, 11), "south": (10, 0)})
     north, south = family["members"]
     assert (north["target"], north["status"]) == (11, "reached")
-    assert (south["target"], south["status"], south["current"]) == (11, "no_data", None)
+    assert (south["target"], south["status"], south["current"]) == (11, "off_track", None)
 
 
 def test_a_member_that_began_past_the_target_is_not_told_to_come_back(key: Key) -> None:

@@ -239,7 +239,9 @@ def test_one_body_per_level_and_a_cadence_that_can_be_read(key: Key) -> None:
     assert "acting_reason" in key.refused(403, "POST", "goals", "/v1/bodies", json=third)["detail"]
     for rule in ("FREQ=SOMETIMES", "FREQ=MONTHLY;BYDAY=9ZZ", "FREQ=MONTHLY;BYMONTHDAY=",
                  "FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=30", "FREQ=SECONDLY", "FREQ=DAILY;COUNT=9",
-                 "FREQ=MONTHLY;BYSETPOS=0;BYDAY=MO"):  # fmt: skip
+                 "FREQ=MONTHLY;BYSETPOS=0;BYDAY=MO", "FREQ=WEEKLY;WKST=ZZ",
+                 "FREQ=MONTHLY;BYDAY=99TU", "FREQ=MONTHLY;BYMONTHDAY=0",
+                 "FREQ=WEEKLY;BYDAY=1TU"):  # fmt: skip
         rubbish = {**body, "level": "execution", "cadence": rule}
         problem = key.refused(422, "POST", "goals", "/v1/bodies", json=rubbish)
         assert problem["errors"][0]["pointer"] == "/cadence"

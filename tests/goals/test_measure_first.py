@@ -107,3 +107,17 @@ def test_an_initiative_is_undecided_while_a_must_goal_is_still_to_be_measured(ke
     judged = key.post("goals", path, {"reason": "Its end"})["judgements"][0]
     assert (judged["present"], [one["goal_id"] for one in judged["goals"]]) == (
         "undecided", [goal["id"]])  # fmt: skip
+
+
+def test_what_was_given_up_is_neither_restated_nor_committed_again(key: Key) -> None:
+    goal = stated(key)
+    path = f"/v1/goals/{goal['id']}"
+    key.post("goals", f"{path}/commit", FIRST)
+    key.post("goals", f"{path}/abandon", {"reason": "Nobody measures it"})
+    for name in BASE:
+        key.events(*quarter(name, 3, 7, "ann"))
+    body = {"title": "Win more", "metric": "win-rate", "baseline": {"periods": BASE},
+            "target": {"value": 0.5}, "target_period": "2028-Q4"}  # fmt: skip
+    key.refused(409, "PUT", "goals", path, json=body)
+    key.refused(409, "POST", "goals", f"{path}/commit", json={})
+    assert key.get("goals", path)["goal"]["state"] == "abandoned"

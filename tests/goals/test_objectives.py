@@ -89,3 +89,31 @@ def test_what_goes_on_must_be_a_key_result(key: Key) -> None:
     key.refused(409, "POST", "goals", f"/v1/objectives/{top}/close",
                 json={"reason": "Over", "goes_on": [ann]})  # fmt: skip
     assert len(key.get("goals", "/v1/objectives")["items"]) == 1
+
+
+def test_weighted_key_results_of_one_parent_go_on_together(key: Key) -> None:
+    initiative, (parent, _, _) = state_goals(key)
+    top = objective(key, initiative)
+    for name in ("South", "North"):
+        body = draft(initiative, objective=top, parent=parent, weight=0.5, title=name)
+        key.post("goals", "/v1/goals", body)
+    ids = key.get("goals", f"/v1/objectives/{top}")["objective"]["key_results"]
+    closed = key.post("goals", f"/v1/objectives/{top}/close",
+                      {"reason": "Over", "next_period": "2031", "goes_on": ids})  # fmt: skip
+    onward = key.get("goals", f"/v1/objectives/{closed['closing']['next']}")["objective"]
+    assert len(onward["key_results"]) == 2
+
+
+def test_a_basis_that_does_not_exist_is_refused_and_a_filter_is_looked_at(key: Key) -> None:
+    initiative, (ann, _, _) = state_goals(key)
+    rubbish = {"metrics_basis": "1-00"}
+    key.refused(422, "GET", "goals", f"/v1/goals/{ann}/progress", params=rubbish)
+    key.refused(422, "GET", "goals", "/v1/scorecard", params=rubbish)
+    for where in ({"banana": 1}, {"field": "nobody", "op": "eq", "value": 1}):
+        body = draft(initiative, where=where)
+        problem = key.refused(422, "POST", "goals", "/v1/goals", json=body)
+        assert problem["errors"][0]["pointer"] == "/where"
+    late = draft(initiative, where={"field": "owner", "op": "eq", "value": "x"},
+                 target_period="nonsense")  # fmt: skip
+    problem = key.refused(422, "POST", "goals", "/v1/goals", json=late)
+    assert problem["errors"][0]["pointer"] == "/target_period"

@@ -52,7 +52,7 @@ class BodyFields(Wire):
     cadence: Annotated[str, Field(pattern=CADENCE)] = Field(
         "FREQ=MONTHLY;INTERVAL=3",
         description="How often it meets: an RRULE (RFC 5545) of FREQ (DAILY, WEEKLY, MONTHLY, "
-        "YEARLY), INTERVAL, BYDAY, BYMONTHDAY, BYMONTH and BYSETPOS",
+        "YEARLY), INTERVAL, BYMONTH, and BYDAY or BYMONTHDAY, in this order",
         examples=["FREQ=MONTHLY;INTERVAL=3", "FREQ=MONTHLY;BYDAY=1TU"],
     )
     first_meeting: date = Field(description="When it meets first")

@@ -61,7 +61,6 @@ def body_of(
     metric, days = asked.metric(draft.metric), asked.calendar()
     if draft.nature == "value" and metric.nature == "usage":
         raise invalid("/nature", text("usage_is_not_value", metric=metric.key)["text"], "usage")
-    assessment.demand_filter(asked, metric.key, draft.where, draft.target_period, "/where")
     stated = draft.model_dump(exclude={"acting_reason"})
     first = draft.baseline.periods[0] if draft.baseline.periods else draft.target_period
     for index, name in enumerate(draft.baseline.periods or []):
@@ -70,6 +69,7 @@ def body_of(
         assessment.parse(milestone.period, days, f"/milestones/{index}/period")
     grain = grain_of(first)
     due = assessment.due_of(draft.target_period, days)
+    assessment.demand_filter(asked, metric.key, draft.where, draft.target_period, "/where")
     last = draft.baseline.periods[-1] if draft.baseline.periods else None
     stated |= {
         "horizon": alignment.horizon_of(

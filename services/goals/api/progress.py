@@ -222,6 +222,8 @@ def progress_of_all(asked: Question, goals: Sequence[Goal], moment: datetime) ->
     all_found = [_found(goal, told.get(goal.goal_id), today) for goal in goals]
     warning: dict[str, list[Found]] = {}
     for one in all_found:
+        if one.goal.state not in ("draft", "committed"):
+            continue
         for identity in one.goal.body.warns_for:
             warning.setdefault(identity, []).append(one)
     warned = [replace(one, leading=warning.get(one.goal.goal_id, ())) for one in all_found]

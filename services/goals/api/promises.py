@@ -123,8 +123,12 @@ def _promise(state: State, found: Checked) -> AnyPromise:
 def _with_frozen_baseline(asked: Question, state: State, found: Checked) -> Checked:
     """A goal's check, its baseline frozen in metrics unless it is already."""
     body, baseline = state.body, found.baseline
-    promised = state.state != "draft" and state.first is not None
-    if promised or not isinstance(body, GoalBody) or baseline is None or baseline.id is not None:
+    if (
+        not state.unpromised
+        or not isinstance(body, GoalBody)
+        or baseline is None
+        or baseline.id is not None
+    ):
         return found
     return Checked(found.letters, _frozen(asked, body, baseline), found.metric)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -64,10 +65,10 @@ def judge_initiative(transaction: Transaction, state: Initiative, reason: str) -
     return initiative(transaction, state.initiative_id)
 
 
-def draft_goal(transaction: Transaction, body: AnyBody, instead_of: str | None = None) -> Goal:
-    """State a goal of an initiative; it may take the place, and the weight, of another one."""
+def draft_goal(transaction: Transaction, body: AnyBody, instead_of: Sequence[str] = ()) -> Goal:
+    """State a goal of an initiative; it may take the place, and the weight, of others."""
     initiative(transaction, body.initiative_id)
-    demand_aligned(transaction, body, instead_of)
+    demand_aligned(transaction, body, None, instead_of)
     identity = new_id()
     transaction.record(f"goal/{identity}", 0, [GoalDrafted(goal_id=identity, body=body)])
     return goal(transaction, identity)

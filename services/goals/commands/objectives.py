@@ -63,5 +63,5 @@ def _go_on(
         if isinstance(before.body, GoalBody):
             changes |= {"target_period": onward.period, "milestones": []}
             changes |= {"target": before.promised.target} if before.promised else {}
-        draft_goal(transaction, before.body.model_copy(update=changes), instead_of=identity)
+        draft_goal(transaction, before.body.model_copy(update=changes), instead_of=onward.goals)
     return made.record_id

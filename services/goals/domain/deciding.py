@@ -32,7 +32,7 @@ from shared.ids import did_you_mean
 
 def demand_committable(state: Goal, smart: dict[str, str], override: Override | None) -> list[str]:
     """The letters that fail; refuses what can't be committed, or not without an override."""
-    if state.state != "draft" and (state.measuring is None or state.first is not None):
+    if not state.unpromised:
         raise CONFLICT.refusal(f"The goal is {state.state}; only a draft is committed.")
     failing = [letter for letter in "SMT" if smart.get(letter) == "fail"]
     if failing and override is None:
@@ -84,7 +84,7 @@ def redraft(state: Goal, body: AnyBody) -> GoalRedrafted:
     """State a draft anew, or what is measured first and has no target yet; it keeps its kind."""
     if body.kind != state.body.kind:
         raise CONFLICT.refusal(f"The goal is {state.body.kind}, and stays it.")
-    if state.state != "draft" and (state.measuring is None or state.first is not None):
+    if not state.unpromised:
         instead = "; amend it instead" if state.state == "committed" else " and stays as it is"
         raise CONFLICT.refusal(f"The goal is {state.state}{instead}.")
     return GoalRedrafted(body=body)

@@ -157,7 +157,9 @@ def _lowered(goal: Goal) -> bool:
     if present.due > first.due:
         return True
     if isinstance(first, DeliveryPromise) and isinstance(present, DeliveryPromise):
-        return (present.budget or 0) > (first.budget or 0)
+        if first.budget is None:
+            return False
+        return present.budget is None or present.budget > first.budget
     assert isinstance(first, Commitment), "both promises are of one kind"
     assert isinstance(present, Commitment), "both promises are of one kind"
     was_band, band = first.target.band, present.target.band

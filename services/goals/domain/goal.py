@@ -1,4 +1,4 @@
-"""A goal, measured or to be delivered: what is stated and promised, its events and its state."""
+"""A goal, measured or to be delivered: what is stated and promised, its events, its state."""
 
 from __future__ import annotations
 
@@ -310,19 +310,10 @@ class GoalMetricRedefined(Payload):
 
 
 GoalEvent = (
-    GoalDrafted
-    | GoalRedrafted
-    | GoalCommitted
-    | GoalAmended
-    | GoalClosed
-    | GoalAbandoned
-    | GoalMetricRedefined
-    | GoalCheckedIn
-    | GoalMeasuring
-    | GoalDelivered
-    | StepDone
+    GoalDrafted | GoalRedrafted | GoalCommitted | GoalMeasuring | GoalAmended | GoalClosed
+    | GoalDelivered | GoalAbandoned | GoalMetricRedefined | GoalCheckedIn | StepDone
     | CausesAcknowledged
-)
+)  # fmt: skip
 
 
 class Goal(BaseModel):
@@ -345,8 +336,13 @@ class Goal(BaseModel):
 
     @property
     def promised(self) -> Commitment | None:
-        """What a measured goal promises now; None for a draft, and for what is delivered."""
+        """What a measured goal promises now, if anything; None for what is delivered."""
         return self.present if isinstance(self.present, Commitment) else None
+
+    @property
+    def unpromised(self) -> bool:
+        """Whether its target is still to be promised: of a draft, or of what is measured first."""
+        return self.state == "draft" or (self.state == "committed" and self.first is None)
 
     @property
     def due(self) -> date:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date
 from decimal import Decimal
 from functools import partial
@@ -18,7 +19,9 @@ from shared.errors import invalid
 from shared.ledger import View
 
 
-def demand_aligned(view: View, body: AnyBody, own_id: str | None) -> None:
+def demand_aligned(
+    view: View, body: AnyBody, own_id: str | None, without: Sequence[str] = ()
+) -> None:
     """Refuse what a goal serves where it is missing or leads back, and more weights than whole."""
     if body.parent is not None:
         demand_no_circle(
@@ -31,11 +34,11 @@ def demand_aligned(view: View, body: AnyBody, own_id: str | None) -> None:
         if demand_there(look_up, "/objective").body.closing is not None:
             raise invalid("/objective", "This objective is closed.", "closed")
     if body.weight is not None:
-        _demand_room(view, body, own_id)
+        _demand_room(view, body, {own_id, *without})
     _demand_enabled(view, body)
 
 
-def _demand_room(view: View, body: AnyBody, own_id: str | None) -> None:
+def _demand_room(view: View, body: AnyBody, without: set[str | None]) -> None:
     """The weights of all goals of one parent, or of one objective, are at most the whole."""
     for name in ("parent", "objective"):
         shared = getattr(body, name)
@@ -43,7 +46,7 @@ def _demand_room(view: View, body: AnyBody, own_id: str | None) -> None:
             continue
         others = [
             other.body.weight
-            for other in _beside(view, own_id)
+            for other in _beside(view, without)
             if getattr(other.body, name) == shared and other.body.weight is not None
         ]
         total = sum(others, body.weight or Decimal(0))
@@ -52,10 +55,10 @@ def _demand_room(view: View, body: AnyBody, own_id: str | None) -> None:
             raise invalid("/weight", detail, "weights")
 
 
-def _beside(view: View, own_id: str | None) -> list[Goal]:
+def _beside(view: View, without: set[str | None]) -> list[Goal]:
     # A parent and an objective may have goals of several initiatives.
     goals = goal_list(view, None, "", MAX_GOALS)
-    return [g for g in goals if g.goal_id != own_id and g.state in ("draft", "committed")]
+    return [g for g in goals if g.goal_id not in without and g.state in ("draft", "committed")]
 
 
 def surroundings(view: View, state: Goal) -> Surroundings:

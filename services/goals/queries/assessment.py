@@ -8,7 +8,13 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, TypedDict
 
-from services.goals.clients import BaselineRead, MetricBody, MetricsClient, ValueRead
+from services.goals.clients import (
+    BaselineRead,
+    MetricBody,
+    MetricsClient,
+    ReplayAsked,
+    ValueRead,
+)
 from services.goals.domain.delivery import check_delivery
 from services.goals.domain.goal import (
     Commitment,
@@ -196,11 +202,15 @@ def demand_filter(
     if where is None:
         return
     try:
-        asked.metrics.values(asked.credential, metric, [period], where=where)
+        (answer,), _ = asked.metrics.replay(
+            asked.credential, [ReplayAsked(metric, [period], where)]
+        )
     except Refusal as refusal:
-        if refusal.problem.status == 503:
+        if refusal.problem.status != 422:
             raise
         raise invalid(pointer, refusal.detail, "filter") from refusal
+    if answer.problem is not None:
+        raise invalid(pointer, answer.problem.detail, "filter")
 
 
 def demand_money(metric: MetricBody, currency: str, days: Calendar) -> None:

@@ -8,7 +8,6 @@ from decimal import Decimal
 
 from services.goals.clients import ReplayAsked, ReplayRead, ValueRead
 from services.goals.domain.goal import Commitment, Goal, GoalBody
-from services.goals.domain.judging import should_rise
 from services.goals.domain.progress import Reading, read
 from services.goals.domain.texts import text
 from services.goals.queries.assessment import Question, previous_day
@@ -80,15 +79,18 @@ class _Asked:
 
     def member(self, name: str, baseline: Decimal | None, value: ValueRead | None) -> Member:
         target = self._target(baseline)
+        figure = value.value if value is not None else None
+        if figure is None and self.additive:
+            # Of what adds up no record is none: a shop that is closed sells nothing.
+            figure = Decimal(0)
         if baseline is None:
-            return Member(
-                name, None, target, value, Reading.without(self.period.name, "no_baseline")
-            )
-        if value is None:
-            return Member(
-                name, baseline, target, None, Reading.without(self.period.name, "no_events")
-            )
-        return Member(name, baseline, target, value, self._read(baseline, target, value))
+            said = Reading.without(self.period.name, "no_baseline")
+        elif figure is None:
+            reason = value.reason if value is not None else "no_events"
+            said = Reading.without(self.period.name, reason)
+        else:
+            said = self._read(baseline, target, figure)
+        return Member(name, baseline, target, value, said)
 
     def _target(self, baseline: Decimal | None) -> Decimal | None:
         whole, reach = self.promised.baseline.value, self.promised.target_value
@@ -96,7 +98,7 @@ class _Asked:
             return self.promised.target.resolve(baseline)
         return baseline * reach / whole if baseline is not None and whole else None
 
-    def _read(self, baseline: Decimal, target: Decimal | None, value: ValueRead) -> Reading:
+    def _read(self, baseline: Decimal, target: Decimal | None, figure: Decimal) -> Reading:
         own = self.promised.model_copy(update={
             "baseline": self.promised.baseline.model_copy(update={"value": baseline}),
             "target_value": target,
@@ -104,21 +106,22 @@ class _Asked:
         # Milestones are figures of the whole family; a member goes its own way straight.
         straight = self.body.model_copy(update={"milestones": []})
         way = way_of(straight, own, self.days)
-        found = read(own, value.period, previous_day(value.end), value.value, value.reason, way)
-        if value.value is None or target is None or self.promised.target.band is not None:
+        found = read(own, self.period.name, previous_day(self.period.end), figure, None, way)
+        alike = self.promised.target.value is not None and not self.additive
+        if target is None or not alike:
             return found
-        return self._beyond(found, baseline, target, value.value)
+        return self._beyond(found, baseline, target, figure)
 
     def _beyond(
-        self, found: Reading, baseline: Decimal, target: Decimal, value: Decimal
+        self, found: Reading, baseline: Decimal, target: Decimal, figure: Decimal
     ) -> Reading:
-        """A member that began at the target or past it is on its way while it stays there."""
-        rises = should_rise(self.promised)
+        """Of a figure that is asked of all alike: who began past it is there while it stays."""
+        rises = target >= self.promised.baseline.value
         began = baseline >= target if rises else baseline <= target
         if not began:
             return found
-        stays = value >= target if rises else value <= target
-        shown = {"value": f"{value:f}", "period": self.period.name}
+        stays = figure >= target if rises else figure <= target
+        shown = {"value": f"{figure:f}", "period": self.period.name}
         if stays:
             said = text("target_reached", **shown, target=f"{target:f}")
             return Reading("reached", None, None, [said])

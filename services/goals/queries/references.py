@@ -101,7 +101,9 @@ def _(body: PremortemAnswer, asked: _Asked) -> None:
         if other.record_id != asked.own_id and other.body.prompt == body.prompt:
             raise CONFLICT.refusal(f"The prompt {body.prompt!r} is answered already.")
     _demand_all(asked, FACTOR, body, "factor")
-    for pointer, identity in asked.added(body, "factor"):
+    turned = body.prompt != getattr(asked.before, "prompt", None)
+    named = [("/factor", body.factor)] if turned and body.factor else asked.added(body, "factor")
+    for pointer, identity in named:
         category = records.statement(asked.view, FACTOR, identity).body.category
         if category != body.prompt:
             detail = f"The factor is one of {category!r}, the prompt asks about {body.prompt!r}."

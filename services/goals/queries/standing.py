@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date
 
 from services.goals.clients import ProblemRead, ReplayAnswerRead, ReplayAsked, ValueRead
@@ -20,6 +21,8 @@ from services.goals.domain.progress import Point, Reading, read
 from services.goals.queries.assessment import Question, last_complete, parse, previous_day
 from shared.errors import CONFLICT, Refusal
 from shared.periods import Calendar, Grain, Period, following, grain_of
+
+_QUESTION = re.compile(r"/questions/(\d+)(/|$)")
 
 
 @dataclass(frozen=True)
@@ -67,23 +70,35 @@ def standings(
 def _answers(
     asked: Question, put: Sequence[ReplayAsked]
 ) -> tuple[list[ReplayAnswerRead], str | None]:
-    """The answers to all questions; where one spoils the request, each is asked alone."""
-    try:
-        return asked.metrics.replay(asked.credential, put, **asked.known)
-    except Refusal as refusal:
-        if refusal.problem.status == 503:
-            raise
-        if len(put) == 1:
-            spoilt = ProblemRead(detail=refusal.detail)
-            return [ReplayAnswerRead(replay=None, problem=spoilt)], None
-    answers: list[ReplayAnswerRead] = []
-    basis = None
-    for question in put:
-        known = replace(asked, metrics_basis=basis) if basis else asked
-        (answer,), found = _answers(known, [question])
-        answers.append(answer)
-        basis = basis or found
-    return answers, basis
+    """The answers to all questions; those that metrics can't read are left out of the request.
+
+    A question that was stored before such were refused must not spoil the others.
+    """
+    spoilt: dict[int, str] = {}
+    while True:
+        kept = [n for n in range(len(put)) if n not in spoilt]
+        if not kept:
+            return [_unread(spoilt[n]) for n in range(len(put))], None
+        try:
+            found, basis = asked.metrics.replay(
+                asked.credential, [put[n] for n in kept], **asked.known
+            )
+        except Refusal as refusal:
+            named = {
+                kept[int(match[1])]: fault.detail
+                for fault in refusal.errors
+                if (match := _QUESTION.match(fault.pointer)) and int(match[1]) < len(kept)
+            }
+            if refusal.problem.status != 422 or not named:
+                raise
+            spoilt |= named
+            continue
+        read = dict(zip(kept, found, strict=True))
+        return [read[n] if n in read else _unread(spoilt[n]) for n in range(len(put))], basis
+
+
+def _unread(detail: str) -> ReplayAnswerRead:
+    return ReplayAnswerRead(replay=None, problem=ProblemRead(detail=detail))
 
 
 def _question(goal: Goal, today: date, days: Calendar) -> ReplayAsked | None:

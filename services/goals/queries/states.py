@@ -74,12 +74,11 @@ def goal_list(view: View, initiative_id: str | None, after: str, limit: int) -> 
 
 
 def goals_that_warn_for(view: View, state: Goal) -> list[Goal]:
-    """The goals of the same initiative that are early warnings of one, as far as they go on."""
+    """The goals that are early warnings of one, as far as they go on."""
     rows = view.connection.execute(
         select(goals.c.state)
         .where(
             goals.c.tenant_id == view.tenant_id,
-            goals.c.initiative_id == state.body.initiative_id,
             goals.c.state.contains(state.goal_id),
             known(goals, view.position),
         )
