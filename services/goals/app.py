@@ -43,7 +43,9 @@ from shared.workers import Workers
 
 DESCRIPTION = (
     "Initiatives and their goals: stated from a metric's past, checked letter by letter, "
-    "committed, followed with proof and judged by the rule that was fixed at the start."
+    "committed, followed with proof and judged by the rule that was fixed at the start. Words for "
+    "people come as code, parameters and text; `Accept-Language` chooses English, Swedish, French "
+    "or Russian."
 )
 
 
