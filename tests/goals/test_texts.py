@@ -6,8 +6,9 @@ import string
 
 import pytest
 
-from services.goals.domain.texts import CATALOGUE, WORDS, catalogue, text, told_again, word
+from services.goals.domain.texts import CATALOGUE, FOLDER, WORDS, text, told_again, word
 from shared.language import LANGUAGES, in_language, negotiate
+from shared.wording import read_catalogue
 
 OTHERS = [language for language in LANGUAGES if language != "en"]
 
@@ -18,7 +19,7 @@ def places(sentence: str) -> set[str]:
 
 @pytest.mark.parametrize("language", OTHERS)
 def test_every_code_is_told_in_every_language(language: str) -> None:
-    found = {str(m.context): m for m in catalogue(language) if m.id}
+    found = {str(m.context): m for m in read_catalogue(FOLDER, language) if m.id}
     wanted = {**CATALOGUE, **{f"word:{code}": english for code, english in WORDS.items()}}
     assert found.keys() == wanted.keys()
     for code, english in wanted.items():
@@ -35,7 +36,7 @@ def test_a_sentence_loses_no_figure(language: str) -> None:
 
     Method: every place of the English sentence stands in the other one, too.
     """
-    found = {str(m.context): m for m in catalogue(language) if m.id}
+    found = {str(m.context): m for m in read_catalogue(FOLDER, language) if m.id}
     lost = {c for c, english in CATALOGUE.items() if places(english) - places(str(found[c].string))}
     assert lost == set()
 

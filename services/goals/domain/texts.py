@@ -6,14 +6,9 @@ under its code (`msgctxt`) and the English sentence (`msgid`).
 
 from __future__ import annotations
 
-from functools import cache
 from pathlib import Path
-from typing import Any
 
-from babel.messages.catalog import Catalog
-from babel.messages.pofile import read_po
-
-from shared.language import current_language
+from shared.wording import Wording
 
 CATALOGUE = {
     "no_owner": "Name the business owner whose figure this is.",
@@ -222,60 +217,7 @@ _WORDED = (
     "direction", "first", "present", "nature", "audience", "status", "aim", "reason", "cause",
     "kind", "role",
 )  # fmt: skip
-_FOLDER = Path(__file__).parents[1] / "words"
-
-
-def text(code: str, **params: Any) -> dict[str, Any]:
-    """A sentence with its code and figures, in the language that is asked for."""
-    return {"code": code, "params": params, "text": sentence(code, params)}
-
-
-def sentence(code: str, params: dict[str, Any]) -> str:
-    """The sentence of a code."""
-    spoken = {
-        name: word(value) if name in _WORDED and value in WORDS else value
-        for name, value in params.items()
-    }
-    return _translated(CATALOGUE[code], code).format(**spoken)
-
-
-def word(code: str) -> str:
-    """A word that stands for a code, such as a status or a verdict; the code if there is none."""
-    return _translated(WORDS[code], f"word:{code}") if code in WORDS else code.replace("_", " ")
-
-
-def told_again(told: Any) -> Any:
-    """What was kept with the reasons (`because`) in it, in the language that is asked for now."""
-    if isinstance(told, list):
-        return [told_again(one) for one in told]
-    if not isinstance(told, dict):
-        return told
-    return {
-        name: [_again(one) for one in inner]
-        if name == "because" and isinstance(inner, list)
-        else told_again(inner)
-        for name, inner in told.items()
-    }
-
-
-def _again(said: dict[str, Any]) -> dict[str, Any]:
-    """A text worded anew; as it was kept where its code has since lost or gained a figure."""
-    try:
-        return {**said, "text": sentence(said["code"], said["params"])}
-    except KeyError:
-        return said
-
-
-def _translated(english: str, context: str) -> str:
-    language = current_language.get()
-    if language == "en":
-        return english
-    found = catalogue(language).get(english, context)
-    return str(found.string) if found is not None and found.string else english
-
-
-@cache
-def catalogue(language: str) -> Catalog:
-    """The sentences of a language."""
-    with (_FOLDER / f"{language}.po").open("rb") as file:
-        return read_po(file, locale=language)
+FOLDER = Path(__file__).parents[1] / "words"
+WORDING = Wording(CATALOGUE, WORDS, _WORDED, FOLDER)
+text, sentence, word = WORDING.text, WORDING.sentence, WORDING.word
+told_again = WORDING.told_again
