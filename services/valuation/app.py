@@ -10,7 +10,18 @@ import httpx
 from fastapi import FastAPI
 
 from services.valuation import tables
-from services.valuation.api import cases, valuations
+from services.valuation.api import (
+    before_after,
+    benefits,
+    cases,
+    comparisons,
+    frozen,
+    reports,
+    risks,
+    scenarios,
+    uncertainty,
+    valuations,
+)
 from services.valuation.clients import GoalsClient, MetricsClient
 from services.valuation.projections import project
 from services.valuation.settings import ValuationSettings
@@ -49,7 +60,11 @@ def create_app(
         ready_checks={"database": SERVICE.ready_check(database)},
         parts={"metrics": metrics, "goals": GoalsClient(settings.goals_url, goals_transport)},
     )
-    routers = [cases.router, valuations.router, feed_router("valuation:read")]
+    routers = [
+        cases.router, benefits.router, scenarios.router, valuations.router, frozen.router,
+        uncertainty.router, risks.router, comparisons.router, before_after.router,
+        reports.router, feed_router("valuation:read"),
+    ]  # fmt: skip
     return assemble(runtime, "Worthwhile valuation", DESCRIPTION, routers, _lifespan)
 
 

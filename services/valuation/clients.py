@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 from typing import Any, Literal
+from urllib.parse import urlencode
 
 import httpx
 
 from shared.chain import canonical_json
 from shared.web.client import Peer, Reads
+
+# The most questions that metrics takes in one request, and the longest page of goals.
+MAX_QUESTIONS = 200
+PAGE = 500
+Known = dict[str, str | None]
+
+
+class PhaseRead(Reads):
+    """A phase of an initiative."""
+
+    name: str
+    go_live: date | None
 
 
 class InitiativeBody(Reads):
@@ -18,6 +33,8 @@ class InitiativeBody(Reads):
     id: str
     name: str
     currency: str
+    go_live: date | None
+    phases: list[PhaseRead]
 
 
 class InitiativeAnswer(Reads):
@@ -28,10 +45,12 @@ class InitiativeAnswer(Reads):
 
 
 class GoalBody(Reads):
-    """A goal."""
+    """A goal, with the share of the change that its owner expects of the initiative."""
 
     id: str
     initiative_id: str
+    expected_share: Decimal | None
+    acknowledged_by: str | None
 
 
 class GoalAnswer(Reads):
@@ -40,11 +59,101 @@ class GoalAnswer(Reads):
     goal: GoalBody
 
 
+class MitigationRead(Reads):
+    """Something that makes an obstacle smaller."""
+
+    done: bool
+    cost_line: str | None
+    likelihood_after: int | None
+    impact_after: int | None
+
+
+class FactorRead(Reads):
+    """Something that helps or holds back."""
+
+    id: str
+    kind: str
+    text: str
+    status: str
+    goals: list[str]
+    likelihood: int | None
+    impact: int | None
+    mitigations: list[MitigationRead]
+
+
+class FactorPage(Reads):
+    """`GET /v1/factors` of goals."""
+
+    items: list[FactorRead]
+    next_cursor: str | None
+
+
+class MethodRead(Reads):
+    """A method of a V2MOM."""
+
+    text: str
+
+
+class V2momRead(Reads):
+    """A V2MOM: what an initiative is for."""
+
+    period: str
+    vision: str
+    values: list[str]
+    methods: list[MethodRead]
+
+
+class V2momPage(Reads):
+    """`GET /v1/v2moms` of goals."""
+
+    items: list[V2momRead]
+
+
+class SaidRead(Reads):
+    """A sentence for people."""
+
+    text: str
+
+
+class TitleRead(Reads):
+    """A goal on a scorecard."""
+
+    title: str
+
+
+class StatusRead(Reads):
+    """Where a goal stands, and why."""
+
+    status: str
+    because: list[SaidRead]
+
+
+class ScoredGoal(Reads):
+    """A goal of a scorecard."""
+
+    goal: TitleRead
+    progress: StatusRead
+
+
+class GroupRead(Reads):
+    """A group of a scorecard."""
+
+    goals: list[ScoredGoal]
+
+
+class ScorecardRead(Reads):
+    """`GET /v1/initiatives/{id}/scorecard` of goals."""
+
+    groups: list[GroupRead]
+
+
 class MetricBody(Reads):
     """A metric's definition."""
 
     key: str
     unit: str
+    name: str
+    direction: str
     nature: Literal["value", "usage", "operational"]
 
 
@@ -52,6 +161,12 @@ class MetricAnswer(Reads):
     """`GET /v1/metrics/{key}` of metrics."""
 
     metric: MetricBody
+
+
+class CoverageRead(Reads):
+    """How much of what was promised arrived."""
+
+    share: Decimal | None
 
 
 class ValueRead(Reads):
@@ -64,16 +179,50 @@ class ValueRead(Reads):
     reason: str | None
     provisional: bool
     numerator: Decimal | None
+    denominator: Decimal | None
+    n: int
     currency: str | None
+    coverage: CoverageRead
     group: dict[str, str]
 
 
 class ReplayRead(Reads):
     """`GET /v1/metrics/{key}/values` of metrics."""
 
+    metric: str
+    version: int
     unit: str
     basis: str
+    additive: bool
     values: list[ValueRead]
+
+
+class ProblemRead(Reads):
+    """Why a question has no answer."""
+
+    type: str
+    detail: str
+
+
+class ReplayAnswerRead(Reads):
+    """One answer of many."""
+
+    replay: ReplayRead | None
+    problem: ProblemRead | None
+
+
+class ReplayManyRead(Reads):
+    """`POST /v1/replay` of metrics."""
+
+    basis: str
+    answers: list[ReplayAnswerRead]
+
+
+class LimitsRead(Reads):
+    """Natural limits of a baseline."""
+
+    lower: Decimal
+    upper: Decimal
 
 
 class BaselineRead(Reads):
@@ -83,6 +232,49 @@ class BaselineRead(Reads):
     version: int
     where: dict[str, Any] | None
     value: Decimal | None
+    unit: str
+    n: int
+    periods: list[str]
+    basis: str
+    spread: Decimal | None
+    limits: LimitsRead | None
+
+
+class CatalogueRead(Reads):
+    """An entry of the catalogue, and the results that it drives."""
+
+    id: str
+    drives: list[str]
+
+
+class CatalogueAnswer(Reads):
+    """`GET /v1/catalogue` of metrics."""
+
+    items: list[CatalogueRead]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A question for the figures of a metric."""
+
+    key: str
+    periods: tuple[str, ...]
+    where: dict[str, Any] | None = field(default=None, hash=False)
+    version: int | None = None
+    group_by: tuple[str, ...] = ()
+
+    def body(self) -> dict[str, Any]:
+        """As metrics wants it."""
+        asked = {
+            "metric": self.key, "period": list(self.periods), "where": self.where,
+            "version": self.version, "group_by": list(self.group_by),
+        }  # fmt: skip
+        return {name: value for name, value in asked.items() if value}
+
+    @property
+    def identity(self) -> str:
+        """The same for the same question."""
+        return canonical_json(self.body())
 
 
 class SavedMetric(Reads):
@@ -106,12 +298,34 @@ class GoalsClient:
         self.peer = Peer("goals", base_url, transport)
 
     def initiative(
-        self, credential: str, identity: str, known: dict[str, str | None] | None = None
+        self, credential: str, identity: str, known: Known | None = None
     ) -> InitiativeAnswer:
         return self.peer.get(f"/v1/initiatives/{identity}", InitiativeAnswer, credential, known)
 
-    def goal(self, credential: str, identity: str) -> GoalBody:
-        return self.peer.get(f"/v1/goals/{identity}", GoalAnswer, credential).goal
+    def goal(self, credential: str, identity: str, known: Known | None = None) -> GoalBody:
+        return self.peer.get(f"/v1/goals/{identity}", GoalAnswer, credential, known).goal
+
+    def factors(self, credential: str, initiative_id: str, known: Known) -> list[FactorRead]:
+        """All factors of an initiative."""
+        found: list[FactorRead] = []
+        asked: dict[str, Any] = {"initiative_id": initiative_id, "limit": PAGE, **known}
+        while True:
+            page = self.peer.get("/v1/factors", FactorPage, credential, asked)
+            found += page.items
+            if page.next_cursor is None:
+                return found
+            asked["cursor"] = page.next_cursor
+
+    def v2moms(self, credential: str, initiative_id: str, known: Known) -> list[V2momRead]:
+        """The V2MOMs of an initiative, oldest first."""
+        asked: dict[str, Any] = {"initiative_id": initiative_id, "limit": PAGE, **known}
+        return self.peer.get("/v1/v2moms", V2momPage, credential, asked).items
+
+    def scorecard(self, credential: str, initiative_id: str, known: Known) -> list[ScoredGoal]:
+        """The goals of an initiative with where they stand."""
+        path = f"/v1/initiatives/{initiative_id}/scorecard"
+        groups = self.peer.get(path, ScorecardRead, credential, dict(known)).groups
+        return [goal for group in groups for goal in group.goals]
 
 
 class MetricsClient:
@@ -126,25 +340,25 @@ class MetricsClient:
     def baseline(self, credential: str, identity: str) -> BaselineRead:
         return self.peer.get(f"/v1/baselines/{identity}", BaselineRead, credential)
 
-    def values(
-        self,
-        credential: str,
-        key: str,
-        periods: list[str],
-        known: dict[str, str | None],
-        *,
-        where: dict[str, Any] | None = None,
-        group_by: str | None = None,
-        version: int | None = None,
-    ) -> ReplayRead:
-        params: dict[str, Any] = {
-            "period": periods,
-            "where": canonical_json(where) if where else None,
-            "group_by": group_by,
-            "version": version,
-            **known,
-        }
-        return self.peer.get(f"/v1/metrics/{key}/values", ReplayRead, credential, params)
+    def replay(
+        self, credential: str, questions: Sequence[Asked], known: Known
+    ) -> tuple[list[ReplayAnswerRead], str]:
+        """The answers to many questions, all from one basis of the metrics ledger."""
+        found: list[ReplayAnswerRead] = []
+        for start in range(0, len(questions), MAX_QUESTIONS):
+            part = [question.body() for question in questions[start : start + MAX_QUESTIONS]]
+            sent = {name: value for name, value in known.items() if value is not None}
+            path = f"/v1/replay?{urlencode(sent)}" if sent else "/v1/replay"
+            answer = self.peer.post(path, ReplayManyRead, credential, {"questions": part})
+            found += answer.answers
+            # What is asked in a second request is answered from the basis of the first.
+            known = {"basis": answer.basis}
+        return found, known["basis"] or ""
+
+    def drives(self, credential: str) -> list[tuple[str, str]]:
+        """Which of the catalogue's metrics drives which, by their keys."""
+        answer = self.peer.get("/v1/catalogue", CatalogueAnswer, credential, {"limit": PAGE})
+        return [(entry.id, result) for entry in answer.items for result in entry.drives]
 
     def define(self, credential: str, body: dict[str, Any]) -> SavedMetric:
         return self.peer.post("/v1/metrics", SavedMetric, credential, body)

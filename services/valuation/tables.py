@@ -1,8 +1,8 @@
-"""The tables of the valuation service: the ledger's and its projection."""
+"""The tables of the valuation service: the ledger's and its projections."""
 
 from __future__ import annotations
 
-from sqlalchemy import Column, MetaData, String, Table, Text, Uuid
+from sqlalchemy import Column, Index, MetaData, String, Table, Text, Uuid
 
 from shared.database import Position
 from shared.follow import checkpoints
@@ -25,4 +25,17 @@ cases = Table(
     Column("state", Text, nullable=False),
 )  # fmt: skip
 
-PROJECTIONS = (cases,)
+# Frozen valuations and the risk table; `case_id` is empty where a record belongs to no case.
+records = Table(
+    "records", metadata,
+    Column("tenant_id", Uuid, primary_key=True),
+    Column("kind", String(20), primary_key=True),
+    Column("record_id", String(36), primary_key=True),
+    Column("from_position", Position, primary_key=True, autoincrement=False),
+    Column("to_position", Position),
+    Column("case_id", String(36), nullable=False),
+    Column("state", Text, nullable=False),
+    Index("records_by_case", "tenant_id", "kind", "case_id", "record_id"),
+)  # fmt: skip
+
+PROJECTIONS = (cases, records)

@@ -47,7 +47,8 @@ def test_a_filtered_baseline_is_compared_with_equally_filtered_values(key: Key) 
     path = f"/v1/cases/{case['id']}"
     change = {"metric_change": {"metric": "deals", "baseline_id": baseline["id"]}}
     key.post("valuation", f"{path}/benefits", {
-        "name": "b", "category": "revenue", "formula": "change", "inputs": {"change": change},
+        "name": "b", "category": "revenue", "formula": "change * price",
+        "inputs": {"change": change, "price": {"value": "1", "unit": "EUR"}},
         "planned": {"change": {"value": "1"}},
     })  # fmt: skip
     realised = key.get("valuation", f"{path}/valuation")["realised"]

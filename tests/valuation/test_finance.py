@@ -11,11 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.valuation.domain.case import Case, CaseBody, CostLine, Once, Recurring
-from services.valuation.domain.finance import factors, irr, payback, present_value, ratio
-from services.valuation.domain.schedule import booking_spans, planned_costs, slots_of
-from services.valuation.domain.valuation import Measured, value
-from shared.expression import FormulaError, Name, evaluate, names_in, parse
+from services.valuation.domain.case import Case, CaseBody
+from services.valuation.domain.finance import factors, payback, present_value, ratio
+from services.valuation.domain.lines import CostLine, Once, Recurring
+from services.valuation.domain.measured import Measured
+from services.valuation.domain.schedule import Slot, booking_spans, planned_flows, slots_of
+from services.valuation.domain.valuation import value
 
 D = Decimal
 ENDS = [date(2025 + n, 1, 1) for n in range(4)]
@@ -23,26 +24,6 @@ ENDS = [date(2025 + n, 1, 1) for n in range(4)]
 
 def flows(*amounts: float) -> list[Decimal]:
     return [D(str(a)) for a in amounts]
-
-
-def test_the_published_irr_vectors_hold_or_are_null_for_the_right_reason(data_folder: Path) -> None:
-    vectors = json.loads((data_folder / "finance" / "vectors.json").read_text())["vectors"]
-    tried = 0
-    for vector in vectors:
-        if vector["function"] != "IRR":
-            continue
-        tried += 1
-        found = irr(flows(*vector["inputs"]["values"]), 12)
-        kind, roots = vector["expected_kind"], vector["all_real_roots"] or [vector["expected"]]
-        if kind in ("no_sign_change", "no_root"):
-            assert (found.value, found.status) == (None, kind), vector["id"]
-        elif len(roots) > 1:
-            # A library may pick one of several roots; none of them is the rate.
-            assert (found.value, found.status) == (None, "multiple"), vector["id"]
-            assert sorted(found.roots) == pytest.approx(sorted(roots), abs=1e-8)
-        else:
-            assert found.value == pytest.approx(roots[0], abs=1e-8), vector["id"]
-    assert tried >= 10
 
 
 def test_a_published_study_comes_out_to_the_dollar(data_folder: Path) -> None:
@@ -78,13 +59,17 @@ def test_conventions_give_different_figures_each_under_its_name() -> None:
         ((0, -100, 50, 100), 3, 7.5, None),
         ((-100, 10, 10), 12, None, "not_reached"),
         ((0, 10, 10), 12, None, "no_investment"),
+        # Paid back, spent again, and paid back for good: the last crossing counts.
+        ((-1000, 1100, -500, 900), 1, 2 + 400 / 900, None),
+        ((-1000, 1100, -500, 300), 1, None, "not_reached"),
     ],
 )
 def test_payback_is_linear_inside_a_period_from_the_first_outlay(
     series: tuple[float, ...], months: int, value_: float | None, reason: str | None
 ) -> None:
     found = payback(flows(*series), months)
-    assert (None if found.value is None else float(found.value), found.reason) == (value_, reason)
+    assert found.reason == reason
+    assert (None if found.value is None else float(found.value)) == pytest.approx(value_)
 
 
 AMOUNTS = st.lists(st.integers(-10_000, 10_000), min_size=4, max_size=4)
@@ -112,37 +97,6 @@ def test_without_an_investment_there_is_no_ratio() -> None:
     assert ratio(D(1), D(0)) is None
 
 
-@pytest.mark.parametrize(
-    ("text", "result"),
-    [
-        ("a * b + 2", "8"),
-        ("a * (b + 2)", "10"),
-        ("-a - -b", "1"),
-        ("a / b / 2", "0.3333"),
-        ("1.5", "1.5"),
-    ],
-)
-def test_formulas_follow_the_usual_rules(text: str, result: str) -> None:
-    found = evaluate(parse(text), {"a": D(2), "b": D(3)}, D)
-    assert found == pytest.approx(D(result), abs=D("0.001"))
-
-
-@pytest.mark.parametrize(
-    "text",
-    ["", "a +", "a b", "__import__('os')", "a ** b", "(" * 60 + "a" + ")" * 60, "a;b", "f(a)", ")"],
-)
-def test_what_is_no_formula_is_refused(text: str) -> None:
-    with pytest.raises(FormulaError):
-        parse(text)
-
-
-def test_a_formula_that_divides_by_zero_says_so() -> None:
-    with pytest.raises(FormulaError, match="zero"):
-        evaluate(parse("1 / a"), {"a": D(0)}, D)
-    assert names_in(parse("a + b * a")) == {"a", "b"}
-    assert parse("x_1") == Name("x_1")
-
-
 FRAME = CaseBody(
     initiative_id="i", name="c", currency="EUR", start=date(2025, 7, 1), grain="quarter", periods=4,
     discount_rate=D("0.08"), convention="end_of_period",
@@ -162,6 +116,13 @@ def test_the_axis_uses_the_calendars_names_where_it_can() -> None:
     assert booking_spans(slots_of(FRAME))[1] == (1, "2025-07-02..2025-10-01")
 
 
+def planned_costs(line: CostLine, slots: list[Slot]) -> list[Decimal]:
+    found = [D(0)] * len(slots)
+    for flow in planned_flows(line, slots) or []:
+        found[flow.slot] += flow.amount
+    return found
+
+
 def test_planned_costs_fall_where_they_are_due_with_their_risk() -> None:
     slots = slots_of(FRAME)
     once = CostLine(cost_id="1", name="n", category="c", risk=D("0.1"),
@@ -177,7 +138,7 @@ def test_planned_costs_fall_where_they_are_due_with_their_risk() -> None:
 def test_booked_costs_replace_the_plan_of_their_item_and_period_only() -> None:
     line = CostLine(cost_id="1", name="Licences", category="licence", amounts=[D(0), D(10), D(10)])
     case = Case(case_id="c", revision=2, body=FRAME, costs=[line])
-    valued = value(case, Measured({}, {"Licences": {1: D(14)}}, elapsed=1))
+    valued = value(case, Measured(actuals={"Licences": {1: D(14)}}, elapsed=1))
     assert [row.costs for row in valued.outlook.rows] == [0, 14, 10, 0, 0]
     assert valued.realised.lines[0].variance == 4
     assert [row.costs for row in valued.plan.rows] == [0, 10, 10, 0, 0]

@@ -11,7 +11,6 @@ from typing import Any
 from babel.dates import format_date
 from babel.numbers import format_decimal, format_percent
 from fastapi import Response
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from services.goals.api.roadmap_shapes import Roadmap
 from services.goals.api.scorecard import Scorecard
@@ -21,11 +20,9 @@ from services.goals.domain.review import Review
 from services.goals.domain.texts import sentence, told_again, word
 from shared.clock import format_instant
 from shared.language import current_language
+from shared.web.html import page_templates
 
-_PAGES = Environment(
-    loader=FileSystemLoader(Path(__file__).parents[1] / "pages"),
-    autoescape=True, trim_blocks=True, undefined=StrictUndefined,
-)  # fmt: skip
+_PAGES = page_templates(Path(__file__).parents[1] / "pages")
 # A page that hangs on a wall looks again by itself, without a script.
 REFRESH_SECONDS = 300
 

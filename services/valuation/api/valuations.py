@@ -1,26 +1,26 @@
-"""`GET /v1/cases/{id}/valuation`: a case computed, with every convention named."""
+"""`GET /v1/cases/{id}/valuation`: a case computed, with every convention named; its findings."""
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Callable, Collection
 from decimal import Decimal
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from fastapi import Depends, Query
 from pydantic import Field
 
-from services.valuation import queries
-from services.valuation.api.cases import clients
-from services.valuation.domain.case import Case
-from services.valuation.domain.finance import Months, Rate
+from services.valuation.api.asking import Included, ScenarioKey, Seen, seen
+from services.valuation.api.figures import FiguresShown, SliceShown, figures_shown, slice_shown
+from services.valuation.domain.case import BASE
+from services.valuation.domain.figures import Figures, Line, sliced
+from services.valuation.domain.lines import APART
 from services.valuation.domain.texts import text
-from services.valuation.domain.valuation import Figures, Measured, value
-from services.valuation.queries import World
-from shared.money import Amount, Money, round_money
+from services.valuation.domain.valuation import Valued, value
+from shared.money import Amount, Money
 from shared.money import money as to_money
 from shared.web.routes import router as make_router
 from shared.web.runtime import Reader, reads
-from shared.web.wire import BasisToken, Figure, InstantField, Text, Wire
+from shared.web.wire import BasisToken, InstantField, Text, Wire
 from shared.words import Id
 
 router = make_router("valuations")
@@ -34,76 +34,12 @@ class Conventions(Wire):
     )
     discount_rate: Amount = Field(description="Yearly rate as a fraction")
     roi: str = Field(description="`tei`: (PV benefits - PV costs) / PV costs")
-    payback: str = Field(description="Linear inside a period, from the first outlay")
+    payback: str = Field(description="Linear inside a period, from the first outlay; last crossing")
     irr: str = Field(description="Per period, stated as a yearly rate")
+    xirr: str = Field(description="Days / 365 from the first flow; booked costs on a period's end")
+    mirr: str = Field(description="Outlays financed, returns reinvested at the case's rates")
     realised: str = Field(description="Measured change, not multiplied by adoption or risk again")
-
-
-class Roi(Wire):
-    """Return on investment by named definition; null without an investment."""
-
-    tei: float | None = Field(description="(PV benefits - PV costs) / PV costs")
-    undiscounted: float | None = Field(description="(benefits - costs) / costs")
-    reason: str | None = Field(description="no_investment where there is none")
-
-
-class Irr(Wire):
-    """Internal rate of return."""
-
-    value: float | None = Field(description="Yearly rate; null unless the status is `one`")
-    status: Literal["one", "multiple", "no_root", "no_sign_change"] = Field(
-        description="How many real roots there are"
-    )
-    roots: list[float] = Field(description="All real roots")
-
-
-class Payback(Wire):
-    """Months until the outlay is paid back."""
-
-    value: Figure | None = Field(description="Months, two decimals; null with a reason")
-    reason: str | None = Field(description="not_reached, no_investment")
-
-
-class FlowRow(Wire):
-    """A place on the time axis."""
-
-    period: str = Field(description="Name of the period; `initial` for the start")
-    costs: Amount = Field(description="Costs")
-    benefits: Amount = Field(description="Benefits")
-    net: Amount = Field(description="Benefits less costs")
-    cumulative: Amount = Field(description="Sum of the net up to here")
-    discounted: Amount = Field(description="Net, discounted")
-
-
-class FlowLine(Wire):
-    """A cost or benefit along the time axis."""
-
-    id: str = Field(description="Id of the line")
-    name: str = Field(description="Its name")
-    kind: Literal["cost", "benefit"] = Field(description="Which of the two")
-    category: str = Field(description="Its category")
-    phase: str | None = Field(description="Its phase")
-    amounts: list[Amount | None] = Field(description="Per place; null where not known")
-    total: Amount = Field(description="Their sum")
-    variance: Amount | None = Field(
-        description="Costs: actual less planned, over the periods that are over"
-    )
-
-
-class FiguresShown(Wire):
-    """Everything computed of one series of flows."""
-
-    npv: Money = Field(description="Net present value")
-    pv_costs: Money = Field(description="Present value of the costs")
-    pv_benefits: Money = Field(description="Present value of the benefits")
-    roi: Roi = Field(description="Return on investment")
-    irr: Irr = Field(description="Internal rate of return")
-    payback_months: Payback = Field(description="From the first outlay")
-    discounted_payback_months: Payback = Field(description="The same over discounted flows")
-    bcr: float | None = Field(description="Benefit-cost ratio; null without costs")
-    tco: Money = Field(description="Total cost of ownership, undiscounted")
-    cash_flow: list[FlowRow] = Field(description="By place on the time axis")
-    lines: list[FlowLine] = Field(description="By cost and benefit")
+    headline: str = Field(description="What stands outside the totals")
 
 
 class ValuationBasis(Wire):
@@ -114,12 +50,40 @@ class ValuationBasis(Wire):
     metrics: str | None = Field(description="Basis of the metrics ledger; null when not asked")
 
 
+class BenefitWorth(Wire):
+    """What one benefit is worth by itself."""
+
+    id: str = Field(description="Id of the line")
+    name: str = Field(description="Its name")
+    pv_planned: Money = Field(description="Present value as planned")
+    pv_realised: Money = Field(description="Present value of what is realised so far")
+    pv_outlook: Money = Field(description="Present value of the outlook")
+    left_out: str | None = Field(description="Why it stands outside the totals")
+
+
+class Breakdown(Wire):
+    """Planned, realised and outlook of one phase or audience."""
+
+    name: str = Field(description="Name of the phase, or the audience")
+    plan: SliceShown = Field(description="As expected")
+    realised: SliceShown = Field(description="As measured")
+    outlook: SliceShown = Field(description="Realised so far, planned for the rest")
+
+
+class ApartShown(Wire):
+    """Money that stands outside the headline."""
+
+    kind: Literal["soft_time", "unverified"] = Field(description="What it is")
+    pv_planned: Money = Field(description="Present value as planned")
+    pv_outlook: Money = Field(description="Present value of the outlook")
+
+
 class Valuation(Wire):
     """A case computed as known at a moment."""
 
     case_id: Id = Field(description="The case")
     currency: str = Field(description="Currency of every amount")
-    scenario: Literal["base"] = Field(description="The scenario")
+    scenario: str = Field(description="The scenario; `base` is the case itself")
     known_at: InstantField = Field(description="The moment of knowledge")
     basis: ValuationBasis = Field(description="What it rests on")
     periods_elapsed: int = Field(ge=0, description="Periods that are over")
@@ -127,14 +91,28 @@ class Valuation(Wire):
     plan: FiguresShown = Field(description="As expected")
     realised: FiguresShown = Field(description="As measured, over the periods that are over")
     outlook: FiguresShown = Field(description="Realised so far, planned for the rest")
+    benefits: list[BenefitWorth] = Field(description="By benefit")
+    by_phase: list[Breakdown] = Field(description="By phase of the initiative")
+    by_audience: list[Breakdown] = Field(description="By whose value it is; benefits only")
+    apart: list[ApartShown] = Field(description="What stands outside the headline")
     findings: list[Text] = Field(description="What was noticed")
+
+
+class FindingsShown(Wire):
+    """What was noticed of a case."""
+
+    case_id: Id = Field(description="The case")
+    known_at: InstantField = Field(description="The moment of knowledge")
+    basis: ValuationBasis = Field(description="What it rests on")
+    findings: list[Text] = Field(description="What should be mended before anybody decides")
 
 
 @router.get("/cases/{case_id}/valuation")
 def value_case(
     case_id: str,
     reader: Annotated[Reader, Depends(reads("valuation:read"))],
-    scenario: Annotated[Literal["base"], Query(description="The scenario")] = "base",
+    scenario: ScenarioKey = BASE,
+    include: Included = None,
     goals_basis: Annotated[str | None, Query(max_length=64, description="Basis of goals")] = None,
     metrics_basis: Annotated[
         str | None, Query(max_length=64, description="Basis of metrics")
@@ -143,107 +121,109 @@ def value_case(
     """Compute a case: plan, realised and outlook, as known at any moment.
 
     Realised figures come from the metrics service and are never multiplied by adoption or risk
-    again; booked costs replace the plan of their item and period.
+    again; booked costs replace the plan of their item and period. Unverified benefits and time
+    that nobody turned into money stand apart, unless `include` says otherwise.
     """
-    goals, metrics = clients(reader)
-    with reader.view() as view:
-        state = queries.case(view, case_id)
-        moment, basis = view.known_at, view.basis.token
-    world = World(
-        goals,
-        metrics,
-        reader.principal.credential,
-        moment if reader.known_at or reader.basis else None,
-        goals_basis,
-        metrics_basis,
-    )
-    measured = queries.measure(world, state, moment.date())
-    return _shown(state, measured, world, moment, basis)
+    known = seen(reader, case_id, scenario, goals_basis, metrics_basis)
+    return valuation_of(known, include or ())
 
 
-def _shown(
-    state: Case, measured: Measured, world: World, moment: datetime, basis: str
-) -> Valuation:
-    valued = value(state, measured)
-    currency = state.body.currency
-    findings = [*world.findings, *valued.findings]
-    return Valuation(
-        case_id=state.case_id,
-        currency=currency,
-        scenario="base",
-        known_at=moment,
-        basis=ValuationBasis(
-            valuation=basis, goals=world.goals_basis or "", metrics=world.metrics_basis
-        ),
-        periods_elapsed=measured.elapsed,
-        conventions=Conventions(
-            discounting=state.body.convention,
-            discount_rate=state.body.discount_rate,
-            roi="tei",
-            payback="linear_from_first_outlay",
-            irr="yearly",
-            realised="measured_change_x_capture_x_attribution",
-        ),
-        plan=_figures(valued.plan, currency),
-        realised=_figures(valued.realised, currency),
-        outlook=_figures(valued.outlook, currency),
-        findings=[Text(**text(code, **params)) for code, params in findings],
-    )
+@router.get("/cases/{case_id}/findings")
+def list_case_findings(
+    case_id: str, reader: Annotated[Reader, Depends(reads("valuation:read"))]
+) -> FindingsShown:
+    """List what was noticed of a case: claims without a goal, double counting, missing figures."""
+    known = seen(reader, case_id)
+    valued = value(known.case, known.measured)
+    return FindingsShown(
+        case_id=case_id, known_at=known.known_at,
+        basis=ValuationBasis.model_validate(known.bases),
+        findings=[Text(**text(code, **params)) for code, params in valued.findings],
+    )  # fmt: skip
 
 
-def _figures(found: Figures, currency: str) -> FiguresShown:
-    def rounded(amount: Decimal) -> Decimal:
-        return round_money(amount, currency)
-
-    return FiguresShown(
-        npv=to_money(found.npv, currency),
-        pv_costs=to_money(found.pv_costs, currency),
-        pv_benefits=to_money(found.pv_benefits, currency),
-        roi=Roi(
-            tei=found.roi_tei,
-            undiscounted=found.roi_undiscounted,
-            reason="no_investment" if found.roi_tei is None else None,
-        ),
-        irr=_irr(found.irr),
-        payback_months=_payback(found.payback),
-        discounted_payback_months=_payback(found.discounted_payback),
-        bcr=found.bcr,
-        tco=to_money(found.tco, currency),
-        cash_flow=[
-            FlowRow(
-                period=row.slot.name,
-                costs=rounded(row.costs),
-                benefits=rounded(row.benefits),
-                net=rounded(row.net),
-                cumulative=rounded(row.cumulative),
-                discounted=rounded(row.discounted),
-            )
-            for row in found.rows
-        ],
-        lines=[_line(line, rounded) for line in found.lines],
-    )
+def valuation_of(known: Seen, included: Collection[str]) -> Valuation:
+    """A case as seen, computed and shown."""
+    case, measured = known.case, known.measured
+    valued = value(case, measured, included)
+    currency = case.body.currency
+    return Valuation.model_construct(
+        case_id=case.case_id, currency=currency, scenario=known.scenario, known_at=known.known_at,
+        basis=ValuationBasis.model_validate(known.bases), periods_elapsed=measured.elapsed,
+        conventions=_conventions(valued),
+        plan=figures_shown(valued.plan, currency),
+        realised=figures_shown(valued.realised, currency),
+        outlook=figures_shown(valued.outlook, currency),
+        benefits=_by_benefit(valued),
+        by_phase=_broken_down(valued, lambda line: line.phase, currency),
+        by_audience=_broken_down(valued, lambda line: line.audience, currency),
+        apart=_apart(valued),
+        findings=[Text(**text(code, **params)) for code, params in valued.findings],
+    )  # fmt: skip
 
 
-def _line(line: Any, rounded: Any) -> FlowLine:
-    known = [a for a in line.amounts if a is not None]
-    return FlowLine(
-        id=line.line_id,
-        name=line.name,
-        kind=line.kind,
-        category=line.category,
-        phase=line.phase,
-        amounts=[None if a is None else rounded(a) for a in line.amounts],
-        total=rounded(sum(known, Decimal(0))),
-        variance=None if line.variance is None else rounded(line.variance),
-    )
+def _conventions(valued: Valued) -> Conventions:
+    body = valued.frame.body
+    return Conventions(
+        discounting=body.convention, discount_rate=body.discount_rate, roi="tei",
+        payback="linear_from_first_outlay", irr="yearly", xirr="days_365",
+        mirr="finance_and_reinvest_rate", realised="measured_change_x_capture_x_attribution",
+        headline="without_soft_time_and_unverified",
+    )  # fmt: skip
 
 
-def _irr(rate: Rate) -> Irr:
-    return Irr.model_validate(
-        {"value": rate.value, "status": rate.status, "roots": list(rate.roots)}
-    )
+def _present(valued: Valued, found: Figures, wanted: Callable[[Line], bool]) -> Money:
+    """The present value of some lines by themselves."""
+    flows = [f for x in found.lines if wanted(x) for f in x.flows if f.slot < len(found.rows)]
+    total = sum((f.amount * valued.frame.factor(f) for f in flows), Decimal(0))
+    return to_money(total, valued.frame.body.currency)
 
 
-def _payback(found: Months) -> Payback:
-    value_ = None if found.value is None else found.value.quantize(Decimal("0.01"))
-    return Payback(value=value_, reason=found.reason)
+def _by_benefit(valued: Valued) -> list[BenefitWorth]:
+    def worth(found: Figures, at: int) -> Money:
+        line = found.lines[at]
+        return _present(valued, found, lambda other: other is line)
+
+    return [
+        BenefitWorth(
+            id=line.line_id, name=line.name, left_out=line.left_out,
+            pv_planned=worth(valued.plan, at), pv_realised=worth(valued.realised, at),
+            pv_outlook=worth(valued.outlook, at),
+        )
+        for at, line in enumerate(valued.plan.lines)
+        if line.kind == "benefit"
+    ]  # fmt: skip
+
+
+def _broken_down(
+    valued: Valued, by: Callable[[Line], str | None], currency: str
+) -> list[Breakdown]:
+    parts = [
+        sliced(found, valued.frame, by, len(found.rows))
+        for found in (valued.plan, valued.realised, valued.outlook)
+    ]
+    return [
+        Breakdown(
+            name=name, plan=slice_shown(parts[0][name], currency),
+            realised=slice_shown(parts[1][name], currency),
+            outlook=slice_shown(parts[2][name], currency),
+        )
+        for name in parts[0]
+    ]  # fmt: skip
+
+
+def _left_out_as(kind: str) -> Callable[[Line], bool]:
+    return lambda line: line.left_out == kind
+
+
+def _apart(valued: Valued) -> list[ApartShown]:
+    kinds = {line.left_out for line in valued.plan.lines}
+    return [
+        ApartShown.model_validate({
+            "kind": kind,
+            "pv_planned": _present(valued, valued.plan, _left_out_as(kind)),
+            "pv_outlook": _present(valued, valued.outlook, _left_out_as(kind)),
+        })
+        for kind in APART
+        if kind in kinds
+    ]  # fmt: skip

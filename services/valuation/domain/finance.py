@@ -2,37 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Context, Decimal, localcontext
+from typing import Literal
 
 import pyxirr
 
-from services.valuation.domain.case import Convention
+from services.valuation.domain.roots import DAYS_PER_YEAR
 
 PRECISION = Context(prec=40)
-DAYS_PER_YEAR = 365
-# Rates between which real roots are looked for: losing nearly all, to a thousandfold a period.
-_LOWEST, _HIGHEST, _STEPS = -0.9999, 1_000.0, 4_000
-_ROOT_TOLERANCE = 1e-12
-
-
-@dataclass(frozen=True, slots=True)
-class Rate:
-    """An internal rate of return, or why there is none."""
-
-    value: float | None
-    status: str
-    roots: tuple[float, ...] = ()
+Convention = Literal["end_of_period", "mid_period", "exact_dates"]
 
 
 @dataclass(frozen=True, slots=True)
 class Months:
-    """A time to pay back, or why there is none."""
+    """A time to pay back, or why there is none; `first` is the first crossing of several."""
 
     value: Decimal | None
     reason: str | None
+    first: Decimal | None = None
+
+
+def monthly_rate(yearly: Decimal) -> Decimal:
+    """The rate per month that compounds to a yearly one: (1 + r)^(1/12) - 1."""
+    with localcontext(PRECISION):
+        return (1 + yearly) ** (Decimal(1) / 12) - 1
 
 
 def factors(
@@ -47,12 +44,18 @@ def factors(
         found = []
         for index, end in enumerate(ends):
             if convention == "exact_dates":
-                years = Decimal((end - ends[0]).days) / DAYS_PER_YEAR
-            else:
-                half = Decimal("0.5") if convention == "mid_period" and index else Decimal(0)
-                years = (index - half) * months / 12
-            found.append(1 / (1 + rate) ** years)
+                found.append(factor_on(rate, ends[0], end))
+                continue
+            half = Decimal("0.5") if convention == "mid_period" and index else Decimal(0)
+            found.append(1 / (1 + rate) ** ((index - half) * months / 12))
         return found
+
+
+def factor_on(rate: Decimal, start: date, on: date) -> Decimal:
+    """The factor of a day: (1 + r)^(-days / 365); days before the start count as the start."""
+    days = max(0, (on - start).days)
+    with localcontext(PRECISION):
+        return 1 / (1 + rate) ** (Decimal(days) / DAYS_PER_YEAR)
 
 
 def present_value(flows: Sequence[Decimal], discount: Sequence[Decimal]) -> Decimal:
@@ -61,82 +64,60 @@ def present_value(flows: Sequence[Decimal], discount: Sequence[Decimal]) -> Deci
         return sum((f * d for f, d in zip(flows, discount, strict=True)), Decimal(0))
 
 
-def irr(flows: Sequence[Decimal], months: int) -> Rate:
-    """The yearly internal rate of return of flows at equal distances.
+def mirr(
+    flows: Sequence[Decimal], months: int, finance: Decimal, reinvest: Decimal
+) -> float | None:
+    """The yearly modified internal rate of return; None without both outlays and returns.
 
-    No change of sign has no rate; several real roots are all reported, since none of them is the
-    rate. A single root is pyxirr's, checked against the scan that found it.
+    Outlays are financed at one yearly rate, returns reinvested at another; per period they are
+    the rates that compound to these.
     """
+    part = months / 12
+    paid, earned = ((1 + float(rate)) ** part - 1 for rate in (finance, reinvest))
     amounts = [float(f) for f in flows]
-    signs = [a > 0 for a in amounts if a != 0]
-    if len(set(signs)) < 2:
-        return Rate(None, "no_sign_change")
-    roots = _roots(amounts)
-    if not roots:
-        return Rate(None, "no_root")
-    yearly = tuple((1 + root) ** (12 / months) - 1 for root in roots)
-    if len(roots) > 1:
-        return Rate(None, "multiple", yearly)
-    exact = pyxirr.irr(amounts, guess=roots[0])
-    if exact is not None and abs(exact - roots[0]) < 1e-6:
-        yearly = ((1 + exact) ** (12 / months) - 1,)
-    return Rate(yearly[0], "one", yearly)
-
-
-def _roots(amounts: Sequence[float]) -> list[float]:
-    def value(rate: float) -> float:
-        total = 0.0
-        for amount in reversed(amounts):
-            total = total / (1 + rate) + amount
-        return total
-
-    found: list[float] = []
-    before_rate, before = _LOWEST, value(_LOWEST)
-    for step in range(1, _STEPS + 1):
-        # Even steps in log(1 + rate), so that small rates are looked at closely.
-        share = step / _STEPS
-        rate = (1 + _LOWEST) * ((1 + _HIGHEST) / (1 + _LOWEST)) ** share - 1
-        now = value(rate)
-        if now == 0 or (before < 0) != (now < 0):
-            root = rate if now == 0 else _bisect(value, before_rate, rate)
-            if not found or abs(root - found[-1]) > 1e-9:
-                found.append(root)
-        before_rate, before = rate, now
-    return found
-
-
-def _bisect(value: Callable[[float], float], low: float, high: float) -> float:
-    low_is_negative = value(low) < 0
-    while high - low > _ROOT_TOLERANCE * max(1.0, abs(low)):
-        middle = (low + high) / 2
-        if middle in (low, high):
-            break
-        if (value(middle) < 0) == low_is_negative:
-            low = middle
-        else:
-            high = middle
-    return (low + high) / 2
+    if not any(a < 0 for a in amounts) or not any(a > 0 for a in amounts):
+        return None
+    found = pyxirr.mirr(amounts, paid, earned)
+    if found is None or not math.isfinite(found):
+        return None
+    return float((1 + found) ** (1 / part) - 1)
 
 
 def payback(flows: Sequence[Decimal], months: int) -> Months:
-    """Months from the first outlay until the flows have paid for themselves, linear in a period."""
+    """Months from the first outlay until the flows have paid for themselves, linear in a period.
+
+    What is paid back and then spent again is not paid back: the last crossing counts, and the
+    first is told beside it.
+    """
     with localcontext(PRECISION):
         first = next((i for i, f in enumerate(flows) if f < 0), None)
         if first is None:
             return Months(None, "no_investment")
-        total = Decimal(0)
         elapsed = max(0, first - 1)
+        total, crossings = Decimal(0), []
         for index, flow in enumerate(flows):
             before, total = total, total + flow
-            if index > first and before < 0 <= total:
-                inside = -before / flow
-                return Months((index - 1 - elapsed + inside) * months, None)
-        if total >= 0 and flows[first] + sum(flows[:first], Decimal(0)) >= 0:
-            return Months(Decimal(0), None)
-        return Months(None, "not_reached")
+            if before < 0 <= total:
+                crossings.append((index - 1 - elapsed - before / flow) * months)
+            elif index == first and total >= 0:
+                crossings.append(Decimal(0))
+        if total < 0 or not crossings:
+            return Months(None, "not_reached", crossings[0] if crossings else None)
+        return Months(crossings[-1], None, crossings[0])
+
+
+def equivalent_annual(npv: Decimal, rate: Decimal, years: Decimal) -> Decimal | None:
+    """The yearly amount over the horizon that is worth the same: NPV x r / (1 - (1 + r)^-n)."""
+    with localcontext(PRECISION):
+        if years <= 0:
+            return None
+        if rate == 0:
+            return npv / years
+        annuity = (1 - (1 + rate) ** -years) / rate
+        return npv / annuity if annuity else None
 
 
 def ratio(above: Decimal, below: Decimal) -> float | None:
     """above / below as a number, or None where nothing was invested."""
     with localcontext(PRECISION):
-        return float(above / below) if below else None
+        return float(above / below) if below > 0 else None

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 
-from services.valuation.domain.case import CaseBody, CostLine, Recurring
+from services.valuation.domain.case import CaseBody
+from services.valuation.domain.lines import CostLine, Recurring
+from shared.expression import FormulaError, evaluate, parse
 from shared.periods import Calendar, add_months, period_holding
 
 MONTHS = {"month": 1, "quarter": 3, "year": 12}
@@ -23,6 +27,15 @@ class Slot:
     end: date
 
 
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """An amount in a place of the axis, on the day on which it is due."""
+
+    slot: int
+    on: date
+    amount: Decimal
+
+
 def slots_of(body: CaseBody) -> list[Slot]:
     """The start and the periods of a case, in order."""
     months = MONTHS[body.grain]
@@ -30,11 +43,11 @@ def slots_of(body: CaseBody) -> list[Slot]:
     for index in range(1, body.periods + 1):
         start = add_months(body.start, (index - 1) * months)
         end = add_months(body.start, index * months)
-        slots.append(Slot(index, _name(start, end, body.grain), start, end))
+        slots.append(Slot(index, period_name(start, end, body.grain), start, end))
     return slots
 
 
-def _name(start: date, end: date, grain: str) -> str:
+def period_name(start: date, end: date, grain: str) -> str:
     """The calendar's own name where the period is one of its periods, else the span."""
     held = period_holding(start, grain, Calendar())  # type: ignore[arg-type]
     if (held.start, held.end) == (start, end):
@@ -42,22 +55,56 @@ def _name(start: date, end: date, grain: str) -> str:
     return f"{start}..{end}"
 
 
-def planned_costs(line: CostLine, slots: list[Slot]) -> list[Decimal]:
-    """A cost's planned amounts along the axis, with its risk added."""
-    amounts = [Decimal(0)] * len(slots)
+def planned_flows(
+    line: CostLine, slots: Sequence[Slot], rates: Sequence[Decimal | None] | None = None
+) -> list[Flow] | None:
+    """A cost as planned, with its risk added and in the case's currency.
+
+    `rates` hold what one unit of the line's currency is worth per place of the axis. None where a
+    rate that is needed is not known, or a formula can't be computed.
+    """
+    flows = _stated(line, slots)
+    if flows is None:
+        return None
+    if rates is None:
+        return [Flow(f.slot, f.on, f.amount * (1 + line.risk)) for f in flows]
+    found = []
+    for flow in flows:
+        rate = rates[flow.slot]
+        if rate is None and flow.amount:
+            return None
+        found.append(Flow(flow.slot, flow.on, flow.amount * (rate or 0) * (1 + line.risk)))
+    return found
+
+
+def _stated(line: CostLine, slots: Sequence[Slot]) -> list[Flow] | None:
     if line.amounts is not None:
-        for index, amount in enumerate(line.amounts[: len(slots)]):
-            amounts[index] += amount
+        return [Flow(s.index, s.end, a) for s, a in zip(slots, line.amounts, strict=False)]
+    if line.formula is not None:
+        return _computed(line, line.formula, slots)
+    flows = []
     if line.once is not None:
         place = slot_of(line.once.on, slots)
         if place is not None:
-            amounts[place] += line.once.amount
+            flows.append(Flow(place, line.once.on, line.once.amount))
     if line.recurring is not None:
         for on, amount in _occurrences(line.recurring, slots[-1].end):
-            place = _period_of(on, slots)
+            place = slot_of(on, slots) if on < slots[0].start else _period_of(on, slots)
             if place is not None:
-                amounts[place] += amount
-    return [amount * (1 + line.risk) for amount in amounts]
+                flows.append(Flow(place, on, amount))
+    return flows
+
+
+def _computed(line: CostLine, formula: str, slots: Sequence[Slot]) -> list[Flow] | None:
+    """A formula over inputs, of which each curve's first figure is that of the start."""
+    term, flows = parse(formula), []
+    for slot in slots:
+        stated = {n: i.stated(slot.index) or Decimal(0) for n, i in line.inputs.items()}
+        try:
+            flows.append(Flow(slot.index, slot.end, evaluate(term, stated, Decimal)))
+        except FormulaError:
+            return None
+    return flows
 
 
 def _occurrences(plan: Recurring, end: date) -> list[tuple[date, Decimal]]:
@@ -71,20 +118,20 @@ def _occurrences(plan: Recurring, end: date) -> list[tuple[date, Decimal]]:
     return found
 
 
-def slot_of(on: date, slots: list[Slot]) -> int | None:
+def slot_of(on: date, slots: Sequence[Slot]) -> int | None:
     """Where a single payment falls: up to the first day it is initial; None after the last."""
     if on <= slots[0].start:
         return 0
     return _period_of(on, slots)
 
 
-def _period_of(on: date, slots: list[Slot]) -> int | None:
-    if on < slots[0].start:
-        return 0
-    return next((s.index for s in slots[1:] if s.start <= on < s.end), None)
+def _period_of(on: date, slots: Sequence[Slot]) -> int | None:
+    if on >= slots[-1].end:
+        return None
+    return bisect_right(slots, on, lo=1, key=lambda slot: slot.start) - 1
 
 
-def booking_spans(slots: list[Slot]) -> list[tuple[int, str]]:
+def booking_spans(slots: Sequence[Slot]) -> list[tuple[int, str]]:
     """The spans whose booked costs belong to each place: up to the first day, then each period."""
     first = slots[0].start
     after = date.fromordinal(first.toordinal() + 1)

@@ -1,24 +1,152 @@
-"""The words of findings: one English sentence per code, with its figures filled in."""
+"""The words that people read of a case: one sentence per code, in the languages of `words/`."""
 
 from __future__ import annotations
 
-from typing import Any
+from pathlib import Path
+
+from shared.wording import Wording
 
 CATALOGUE = {
     "no_costs": "The case has no costs; without them there is no return to speak of.",
     "no_benefits": "The case has no benefits yet.",
     "no_customer_benefit": "No benefit is for customers; look whether their value was forgotten.",
     "no_goal": "No goal stands behind {benefit}; nobody has promised it.",
-    "unverified": "{benefit} is unverified.",
+    "apart_unverified": "{benefit} is unverified; it stands apart from the headline.",
+    "apart_soft_time": "{benefit} is time that nobody has turned into money yet; it stands apart "
+    "from the headline.",
     "not_measured": "Nothing of {benefit} is measured; it can be planned, but never realised.",
     "input_missing": "{benefit} has no figure of {inputs} for {period}; the plan stands in the "
     "outlook.",
     "not_computable": "{benefit} can't be computed: {why}",
     "actuals_unknown": "Booked costs can't be told: {why}. The plan stands instead.",
     "unknown_item": "{amount} was booked on {item}, which is no cost of this case.",
+    "overlap": "{benefit} turns the same movement into money as {other}; it is left out of the "
+    "totals until both say which part they claim.",
+    "above_acknowledged": "{benefit} claims {share} of the change; the owner of its goal has "
+    "acknowledged {acknowledged}.",
+    "share_unknown": "The goal behind {benefit} has no acknowledged share; the stated one stands.",
+    "unit_unchecked": "Not every input of {benefit} says its unit; whether the formula gives money "
+    "was not checked.",
+    "unknown_phase": "The initiative has no phase {phase}.",
+    "rests_on_posts": "{share} of the planned benefits are posts that are to be saved, which is "
+    "weak evidence.",
+    "cost_unknown": "{cost} can't be told in the case's currency: no rate was recorded.",
+    "rate_unknown": "{benefit} can't be told in the case's currency: no rate was recorded.",
+    "no_rate": "No rate of {currency} was recorded for {period}.",
+    "metric_unknown": "{metric} can't be asked: {why}",
+    "page_title": "Value report: {name}",
+    "page_headline": "In short",
+    "page_planned": "Planned",
+    "page_realised": "Realised so far",
+    "page_outlook": "Outlook",
+    "page_npv": "Net present value",
+    "page_roi": "Return on investment (present values)",
+    "page_irr": "Internal rate of return (a year)",
+    "page_payback": "Payback",
+    "page_bcr": "Benefits per unit of cost",
+    "page_pv_costs": "Present value of costs",
+    "page_pv_benefits": "Present value of benefits",
+    "page_months": "{months} months",
+    "page_v2mom": "What it is for",
+    "page_vision": "Vision ({period}): {vision}",
+    "page_values": "What matters most",
+    "page_methods": "What is done",
+    "page_goals": "Goals",
+    "page_goal": "Goal",
+    "page_status": "Status",
+    "page_why": "Why",
+    "page_before_after": "Before and after",
+    "page_indicator": "Indicator",
+    "page_before": "Before",
+    "page_after": "After",
+    "page_change": "Change",
+    "page_noise": "More than noise?",
+    "page_yes": "yes",
+    "page_no": "no",
+    "page_unknown": "not known",
+    "page_share": "Share that is due",
+    "page_money": "Money",
+    "page_since": "since {day}",
+    "page_cash_flow": "Cash flow",
+    "page_period": "Period",
+    "page_initial": "Start",
+    "page_costs": "Costs",
+    "page_benefits": "Benefits",
+    "page_net": "Net",
+    "page_cumulative": "Cumulated",
+    "page_discounted": "Discounted",
+    "page_sensitivity": "What the worth hangs on",
+    "page_assumption": "Assumption",
+    "page_stated": "Stated",
+    "page_turns": "Turns the case at",
+    "page_discount_rate": "Discount rate",
+    "page_simulation": "How likely it is",
+    "page_likely": "In {share} of {draws} draws (seed {seed}) the net present value is above 0; in "
+    "half of them it lies between {low} and {high}.",
+    "page_tco": "Total cost of ownership",
+    "page_tco_line": "{total} over the whole horizon, {present} in present value.",
+    "page_per_user": "{amount} per user.",
+    "page_findings": "What to mend before deciding",
+    "page_no_findings": "Nothing was noticed.",
+    "page_apart": "Outside the headline: {kind}, {amount} in present value as planned.",
+    "page_proofs": "What it rests on",
+    "page_proof_line": "{metric} (version {version}), {period}: {value} from {n} events",
+    "page_baseline_line": "{metric}: baseline {value} over {periods}",
+    "page_conventions": "Discounted at {rate} a year ({convention}). Return: (present value of "
+    "benefits - present value of costs) / present value of costs.",
+    "page_known_at": "As known at {moment}. Basis: valuation {valuation}, goals {goals}, metrics "
+    "{metrics}.",
+    "chart_cash_flow": "Cash flow by period",
+    "chart_cumulative": "Cumulated cash flow",
+    "chart_tornado": "What the net present value hangs on",
+    "chart_distribution": "Distribution of the net present value",
+    "chart_tco": "Cost of ownership by category",
+    "chart_benefits": "Benefits",
+    "chart_costs": "Costs",
+    "chart_plan": "Planned",
+    "chart_outlook": "Outlook",
+    "chart_low": "When it is low",
+    "chart_high": "When it is high",
+    "chart_loss": "Below 0",
+    "chart_gain": "Above 0",
+    "alt_cash_flow": "Bars of benefits upwards and of costs downwards for each period; the table "
+    "has the same figures.",
+    "alt_cumulative": "Lines of the cumulated net flows as planned and in outlook; where a line "
+    "crosses 0, the case has paid back.",
+    "alt_tornado": "Bars of the net present value when one assumption is low and when it is high; "
+    "the table has the same figures.",
+    "alt_distribution": "Bars of how often each range of the net present value was drawn.",
+    "alt_tco": "Bars of what each category of cost comes to.",
+    "cost_licence": "Licences",
+    "cost_hardware": "Hardware",
+    "cost_implementation": "Implementation",
+    "cost_training": "Training",
+    "cost_maintenance": "Maintenance",
+    "cost_upgrade": "Upgrades",
+    "cost_internal_labour": "Own work",
+    "cost_integration": "Integration",
+    "cost_migration": "Migration",
+    "cost_support": "Support",
+    "cost_change_management": "Change management",
+    "cost_productivity_dip": "Lost productivity",
+    "cost_other": "Other",
 }
-
-
-def text(code: str, **params: Any) -> dict[str, Any]:
-    """A sentence with its code and figures."""
-    return {"code": code, "params": params, "text": CATALOGUE[code].format(**params)}
+WORDS: dict[str, str] = {
+    "not_reached": "not reached", "no_investment": "nothing was invested",
+    "no_go_live": "no go-live is stated", "multiple": "several rates",
+    "no_root": "no rate", "no_sign_change": "no rate", "out_of_range": "beyond any sense",
+    "no_time_passes": "no time passes", "soft_time": "time not yet turned into money",
+    "unverified": "unverified benefits", "no_events": "nothing happened",
+    "zero_denominator": "nothing to divide by", "before_first_event": "before the first record",
+    "not_yet_recorded": "not recorded yet", "unknown_metric": "not measured",
+    "before_source_history": "before the history of the source",
+    "no_period_after": "no period is over yet", "unmeasurable": "not measurable",
+    "end_of_period": "at the end of each period", "mid_period": "in the middle of each period",
+    "exact_dates": "by the day", "not_started": "not started", "no_data": "no data",
+    "stale": "stale", "on_track": "on track", "at_risk": "at risk", "off_track": "off track",
+    "reached": "reached", "delivered": "delivered",
+}  # fmt: skip
+_WORDED = ("kind", "convention", "reason")
+FOLDER = Path(__file__).parents[1] / "words"
+WORDING = Wording(CATALOGUE, WORDS, _WORDED, FOLDER)
+text, sentence, word = WORDING.text, WORDING.sentence, WORDING.word

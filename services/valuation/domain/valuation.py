@@ -2,86 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal, localcontext
-from typing import Any, Literal
+from functools import lru_cache
+from typing import Any
 
-from services.valuation.domain.case import BenefitLine, Case, CostLine
-from services.valuation.domain.finance import (
-    PRECISION,
-    Months,
-    Rate,
-    factors,
-    irr,
-    payback,
-    present_value,
-    ratio,
-)
-from services.valuation.domain.schedule import MONTHS, Slot, planned_costs, slots_of
-from shared.expression import FormulaError, evaluate, parse
+from services.valuation.domain.case import Case
+from services.valuation.domain.figures import ZERO, Figures, Frame, Line, figures
+from services.valuation.domain.finance import PRECISION
+from services.valuation.domain.guards import note_weaknesses, overlapping
+from services.valuation.domain.lines import BenefitLine, CostLine, Input
+from services.valuation.domain.measured import Measured, combined
+from services.valuation.domain.schedule import Flow, Slot, planned_flows, slots_of
+from shared.expression import FormulaError, Term, evaluate, parse
 
-Kind = Literal["cost", "benefit"]
+Finding = tuple[str, dict[str, Any]]
 
 
-@dataclass(frozen=True)
-class Measured:
-    """What the world says: figures of inputs per period, and booked costs.
-
-    `inputs[benefit][input][index]` is None where there is no figure; `actuals[cost][index]` is
-    there only where something was booked. `elapsed` is the number of periods that are over.
-    """
-
-    inputs: Mapping[str, Mapping[str, Sequence[Decimal | None]]]
-    actuals: Mapping[str, Mapping[int, Decimal]]
-    elapsed: int
-
-
-@dataclass(frozen=True)
-class Line:
-    """A line's amounts along the axis; None where nothing is known."""
-
-    line_id: str
-    name: str
-    kind: Kind
-    category: str
-    phase: str | None
-    amounts: list[Decimal | None]
-    variance: Decimal | None = None
-
-
-@dataclass(frozen=True)
-class Row:
-    """A place on the axis with its sums."""
-
-    slot: Slot
-    costs: Decimal
-    benefits: Decimal
-    cumulative: Decimal
-    discounted: Decimal
-
-    @property
-    def net(self) -> Decimal:
-        return self.benefits - self.costs
-
-
-@dataclass(frozen=True)
-class Figures:
-    """Everything computed of one series of flows."""
-
-    npv: Decimal
-    pv_costs: Decimal
-    pv_benefits: Decimal
-    roi_tei: float | None
-    roi_undiscounted: float | None
-    irr: Rate
-    payback: Months
-    discounted_payback: Months
-    bcr: float | None
-    tco: Decimal
-    rows: list[Row]
-    lines: list[Line]
+@lru_cache(maxsize=2_000)
+def parsed(formula: str) -> Term:
+    """The tree of a formula that was checked when it was saved."""
+    return parse(formula)
 
 
 @dataclass
@@ -91,193 +34,224 @@ class Valued:
     plan: Figures
     realised: Figures
     outlook: Figures
-    findings: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    frame: Frame
+    elapsed: int
+    findings: list[Finding] = field(default_factory=list)
 
 
-def value(case: Case, measured: Measured) -> Valued:
+@dataclass
+class Valuing:
+    """A case under valuation: its axis, what was measured, and what is noticed.
+
+    `included` names what stands apart by default and shall count: `soft_time`, `unverified`.
+    """
+
+    case: Case
+    measured: Measured
+    included: Collection[str] = ()
+    findings: list[Finding] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.slots = slots_of(self.case.body)
+        self.frame = Frame(self.case.body, self.slots, self.measured.go_live)
+        self.periods = len(self.slots) - 1
+
+    def note(self, code: str, **params: Any) -> None:
+        """Keep a finding, once."""
+        if (code, params) not in self.findings:
+            self.findings.append((code, params))
+
+    # --- costs
+
+    def planned_cost(self, line: CostLine) -> list[Flow]:
+        """A cost as planned; nothing where its currency's rate is not known."""
+        rates = None
+        if line.currency not in (None, self.case.body.currency):
+            rates = self.measured.rates.get(str(line.currency), [None] * len(self.slots))
+        flows = planned_flows(line, self.slots, rates)
+        if flows is None:
+            self.note("cost_unknown", cost=line.name)
+            return []
+        return flows
+
+    def actual_cost(self, line: CostLine, planned: Sequence[Flow]) -> list[Flow]:
+        """What was booked replaces the plan of its item and period; the day is the place's last."""
+        booked: dict[int, Decimal] = {}
+        for name in (line.cost_id, line.name):
+            for place, amount in self.measured.actuals.get(name, {}).items():
+                booked[place] = booked.get(place, ZERO) + amount
+        kept = [flow for flow in planned if flow.slot not in booked]
+        return kept + [Flow(at, self.slots[at].end, amount) for at, amount in booked.items()]
+
+    def cost_line(self, line: CostLine, flows: list[Flow], variance: Decimal | None) -> Line:
+        """A cost as a line of the result."""
+        amounts: list[Decimal | None] = [ZERO] * len(self.slots)
+        for flow in flows:
+            amounts[flow.slot] = (amounts[flow.slot] or ZERO) + flow.amount
+        return Line(
+            line.cost_id, line.name, "cost", line.category, line.phase, None, amounts, flows,
+            None, variance,
+        )  # fmt: skip
+
+    # --- benefits
+
+    def share(self, line: BenefitLine) -> Decimal:
+        """The share due to this initiative: as stated, or as its goal's owner acknowledged it."""
+        if line.attribution.source == "goal" and line.goal_id is not None:
+            acknowledged = self.measured.shares.get(line.goal_id)
+            if acknowledged is not None:
+                return acknowledged
+            self.note("share_unknown", benefit=line.name)
+        return line.attribution.share
+
+    def risk(self, line: BenefitLine) -> Decimal:
+        """The risk of a line: as stated, or from the open obstacles of its goal."""
+        if line.risk_source == "obstacles":
+            open_ones = self.measured.obstacles.get(line.goal_id or "", [])
+            return combined(obstacle.left for obstacle in open_ones)
+        return line.risk
+
+    def knobs(self, line: BenefitLine) -> Decimal:
+        """What planned and realised money are both multiplied with."""
+        split = line.overlap.share if line.overlap is not None else Decimal(1)
+        sign = -1 if line.negative else 1
+        return sign * split * line.capture * self.share(line)
+
+    def planned_benefit(self, line: BenefitLine) -> list[Decimal | None]:
+        """model(expected change) x adoption x capture x attribution x (1 - risk)."""
+        knobs = self.knobs(line) * (1 - self.risk(line))
+        sources = {name: self.exchanged(line.plan_of(name)) for name in line.inputs}
+        amounts: list[Decimal | None] = [ZERO]
+        adoption, last = line.adoption, len(line.adoption) - 1
+        for index in range(self.periods):
+            model = self._model(line, {n: s.at(index) for n, s in sources.items()})
+            adopted = adoption[min(index, last)]
+            amounts.append(None if model is None else model * adopted * knobs)
+        return amounts
+
+    def realised_benefit(self, line: BenefitLine) -> list[Decimal | None]:
+        """model(measured change) x capture x attribution; adoption and risk are in it already."""
+        if not any(source.is_measured for source in line.inputs.values()):
+            self.note("not_measured", benefit=line.name)
+            return [ZERO, *[None] * self.periods]
+        knobs, elapsed = self.knobs(line), self.measured.elapsed
+        seen = self.measured.inputs.get(line.benefit_id, {})
+        stated = {n: self.exchanged(s) for n, s in line.inputs.items() if not s.is_measured}
+        amounts: list[Decimal | None] = [ZERO]
+        for index in range(self.periods):
+            if index >= elapsed:
+                amounts.append(None)
+                continue
+            found = {n: s.at(index) for n, s in stated.items()}
+            for name in line.inputs.keys() - stated.keys():
+                figures_ = seen.get(name, ())
+                found[name] = figures_[index] if index < len(figures_) else None
+            missing = sorted(name for name, figure in found.items() if figure is None)
+            if missing:
+                period = self.slots[index + 1].name
+                self.note(
+                    "input_missing", benefit=line.name, inputs=", ".join(missing), period=period
+                )
+                amounts.append(None)
+                continue
+            model = self._model(line, found)
+            amounts.append(None if model is None else model * knobs)
+        return amounts
+
+    def _model(self, line: BenefitLine, found: Mapping[str, Decimal | None]) -> Decimal | None:
+        known = {name: figure for name, figure in found.items() if figure is not None}
+        if len(known) < len(found):
+            self.note("rate_unknown", benefit=line.name)
+            return None
+        try:
+            return evaluate(parsed(line.formula), known, Decimal)
+        except FormulaError as error:
+            self.note("not_computable", benefit=line.name, why=str(error))
+            return None
+
+    def exchanged(self, source: Input) -> Stated:
+        """A stated figure in the case's currency."""
+        unit = set((source.unit or "").replace("*", "/").split("/"))
+        foreign = unit & self.measured.rates.keys()
+        return Stated(source, self.measured.rates[foreign.pop()] if foreign else None)
+
+    def benefit_line(
+        self, line: BenefitLine, amounts: list[Decimal | None], unsplit: Collection[str]
+    ) -> Line:
+        """A benefit as a line of the result, due on the last day of each period."""
+        flows = [
+            Flow(slot.index, slot.end, amount)
+            for slot, amount in zip(self.slots, amounts, strict=True)
+            if amount is not None
+        ]
+        return Line(
+            line.benefit_id, line.name, "benefit", line.category, line.phase, line.audience,
+            amounts, flows, self._left_out(line, unsplit),
+        )  # fmt: skip
+
+    def _left_out(self, line: BenefitLine, unsplit: Collection[str]) -> str | None:
+        if line.status == "withdrawn" or line.category == "non_financial":
+            return "withdrawn" if line.status == "withdrawn" else "non_financial"
+        if line.benefit_id in unsplit:
+            return "overlap"
+        return line.apart if line.apart not in self.included else None
+
+
+@dataclass(frozen=True, slots=True)
+class Stated:
+    """A stated input, with the rates into the case's currency where it needs them."""
+
+    source: Input
+    rates: Sequence[Decimal | None] | None
+
+    def at(self, index: int) -> Decimal | None:
+        """The figure for the period of that index, None where a rate is not known."""
+        found = self.source.stated(index)
+        if self.rates is None or found is None:
+            return found
+        rate = self.rates[index + 1]
+        return None if rate is None else found * rate
+
+
+def value(case: Case, measured: Measured, included: Collection[str] = ()) -> Valued:
     """Compute a case from its lines and what was measured."""
-    slots = slots_of(case.body)
-    findings: list[tuple[str, dict[str, Any]]] = []
     with localcontext(PRECISION):
-        planned_cost = {c.cost_id: planned_costs(c, slots) for c in case.costs}
-        planned = {b.benefit_id: _planned(b, slots, findings) for b in case.benefits}
-        realised = {b.benefit_id: _realised(b, slots, measured, findings) for b in case.benefits}
-        plan = _series(case, slots, planned_cost, planned, len(slots), {})
-        actual = {c.cost_id: _actual(c, planned_cost[c.cost_id], measured) for c in case.costs}
-        reached = measured.elapsed + 1
-        variances = {
-            c.cost_id: sum(actual[c.cost_id][:reached], Decimal(0))
-            - sum(planned_cost[c.cost_id][:reached], Decimal(0))
-            for c in case.costs
-        }
-        done = _series(case, slots, actual, realised, reached, variances)
+        work = Valuing(case, measured, included)
+        unsplit = overlapping(case, measured)
+        length, reached = len(work.slots), measured.elapsed + 1
+        planned_costs = {c.cost_id: work.planned_cost(c) for c in case.costs}
+        planned = {b.benefit_id: work.planned_benefit(b) for b in case.benefits}
+        realised = {b.benefit_id: work.realised_benefit(b) for b in case.benefits}
         expected = {
             b: [r if r is not None else p for r, p in zip(realised[b], planned[b], strict=True)]
             for b in planned
         }
-        outlook = _series(case, slots, actual, expected, len(slots), variances)
-    _note_weaknesses(case, findings)
-    told = [f for n, f in enumerate(findings) if f not in findings[:n]]
-    return Valued(plan, done, outlook, told)
-
-
-def _planned(
-    line: BenefitLine, slots: Sequence[Slot], findings: list[tuple[str, dict[str, Any]]]
-) -> list[Decimal | None]:
-    """model(expected change) x adoption x capture x attribution x (1 - risk)."""
-    term = parse(line.formula)
-    amounts: list[Decimal | None] = [Decimal(0)]
-    knobs = line.capture * line.attribution.share * (1 - line.risk)
-    for index in range(len(slots) - 1):
-        inputs = {}
-        for name, source in line.inputs.items():
-            stated = line.planned.get(name, source).stated(index)
-            assert stated is not None, "the API demands a plan for every measured input"
-            inputs[name] = stated
-        try:
-            adopted = line.adoption[min(index, len(line.adoption) - 1)]
-            amounts.append(evaluate(term, inputs, Decimal) * adopted * knobs)
-        except FormulaError as error:
-            findings.append(("not_computable", {"benefit": line.name, "why": str(error)}))
-            amounts.append(None)
-    return amounts
-
-
-def _realised(
-    line: BenefitLine,
-    slots: Sequence[Slot],
-    measured: Measured,
-    findings: list[tuple[str, dict[str, Any]]],
-) -> list[Decimal | None]:
-    """model(measured change) x capture x attribution; adoption and risk are in it already."""
-    amounts: list[Decimal | None] = [Decimal(0)]
-    if not any(source.is_measured for source in line.inputs.values()):
-        findings.append(("not_measured", {"benefit": line.name}))
-        return amounts + [None] * (len(slots) - 1)
-    term, figures = parse(line.formula), measured.inputs.get(line.benefit_id, {})
-    for index in range(len(slots) - 1):
-        if index >= measured.elapsed:
-            amounts.append(None)
-            continue
-        inputs: dict[str, Decimal | None] = {
-            name: figures[name][index] if source.is_measured else source.stated(index)
-            for name, source in line.inputs.items()
+        actual = {c.cost_id: work.actual_cost(c, planned_costs[c.cost_id]) for c in case.costs}
+        variances = {
+            c: _until(actual[c], reached) - _until(planned_costs[c], reached) for c in actual
         }
-        missing = sorted(name for name, figure in inputs.items() if figure is None)
-        if missing:
-            period = slots[index + 1].name
-            findings.append(
-                (
-                    "input_missing",
-                    {"benefit": line.name, "inputs": ", ".join(missing), "period": period},
-                )
-            )
-            amounts.append(None)
-            continue
-        known = {name: figure for name, figure in inputs.items() if figure is not None}
-        try:
-            amounts.append(evaluate(term, known, Decimal) * line.capture * line.attribution.share)
-        except FormulaError as error:
-            findings.append(("not_computable", {"benefit": line.name, "why": str(error)}))
-            amounts.append(None)
-    return amounts
+
+        def series(
+            costs: Mapping[str, list[Flow]], gains: Mapping[str, list[Decimal | None]], upto: int
+        ) -> Figures:
+            told = costs is actual
+            lines = [
+                work.cost_line(c, costs[c.cost_id], variances[c.cost_id] if told else None)
+                for c in case.costs
+            ] + [work.benefit_line(b, gains[b.benefit_id], unsplit) for b in case.benefits]
+            return figures(lines, work.frame, upto)
+
+        plan = series(planned_costs, planned, length)
+        done = series(actual, realised, reached)
+        outlook = series(actual, expected, length)
+        note_weaknesses(work.note, case, measured, plan, unsplit)
+    return Valued(plan, done, outlook, work.frame, measured.elapsed, work.findings)
 
 
-def _actual(line: CostLine, planned: Sequence[Decimal], measured: Measured) -> list[Decimal]:
-    """What was booked, where something was; else what was planned."""
-    booked: dict[int, Decimal] = {}
-    for name in (line.cost_id, line.name):
-        for index, amount in measured.actuals.get(name, {}).items():
-            booked[index] = booked.get(index, Decimal(0)) + amount
-    return [booked.get(index, amount) for index, amount in enumerate(planned)]
+def _until(flows: Sequence[Flow], reached: int) -> Decimal:
+    return sum((flow.amount for flow in flows if flow.slot < reached), ZERO)
 
 
-def _series(
-    case: Case,
-    slots: Sequence[Slot],
-    costs: Mapping[str, Sequence[Decimal]],
-    benefits: Mapping[str, Sequence[Decimal | None]],
-    length: int,
-    variances: Mapping[str, Decimal],
-) -> Figures:
-    axis = slots[:length]
-    lines = _lines(case, costs, benefits, length, variances)
-    spent = [_sum(lines, "cost", index) for index in range(length)]
-    gained = [_sum(lines, "benefit", index) for index in range(length)]
-    months = MONTHS[case.body.grain]
-    ends: list[date] = [slot.end for slot in axis]
-    discount = factors(case.body.discount_rate, months, ends, case.body.convention)
-    net = [g - s for g, s in zip(gained, spent, strict=True)]
-    discounted = [n * d for n, d in zip(net, discount, strict=True)]
-    rows, total = [], Decimal(0)
-    for index, slot in enumerate(axis):
-        total += net[index]
-        rows.append(Row(slot, spent[index], gained[index], total, discounted[index]))
-    pv_costs, pv_benefits = present_value(spent, discount), present_value(gained, discount)
-    all_costs, all_benefits = sum(spent, Decimal(0)), sum(gained, Decimal(0))
-    return Figures(
-        npv=pv_benefits - pv_costs,
-        pv_costs=pv_costs,
-        pv_benefits=pv_benefits,
-        roi_tei=ratio(pv_benefits - pv_costs, pv_costs),
-        roi_undiscounted=ratio(all_benefits - all_costs, all_costs),
-        irr=irr(net, months),
-        payback=payback(net, months),
-        discounted_payback=payback(discounted, months),
-        bcr=ratio(pv_benefits, pv_costs),
-        tco=all_costs,
-        rows=rows,
-        lines=lines,
-    )
-
-
-def _lines(
-    case: Case,
-    costs: Mapping[str, Sequence[Decimal]],
-    benefits: Mapping[str, Sequence[Decimal | None]],
-    length: int,
-    variances: Mapping[str, Decimal],
-) -> list[Line]:
-    spent = [
-        Line(
-            c.cost_id,
-            c.name,
-            "cost",
-            c.category,
-            c.phase,
-            list(costs[c.cost_id][:length]),
-            variances.get(c.cost_id),
-        )
-        for c in case.costs
-    ]
-    gained = [
-        Line(
-            b.benefit_id,
-            b.name,
-            "benefit",
-            b.category,
-            b.phase,
-            list(benefits[b.benefit_id][:length]),
-        )
-        for b in case.benefits
-    ]
-    return spent + gained
-
-
-def _sum(lines: Sequence[Line], kind: Kind, index: int) -> Decimal:
-    amounts = (line.amounts[index] for line in lines if line.kind == kind)
-    return sum((a for a in amounts if a is not None), Decimal(0))
-
-
-def _note_weaknesses(case: Case, findings: list[tuple[str, dict[str, Any]]]) -> None:
-    if not case.costs:
-        findings.append(("no_costs", {}))
-    if not case.benefits:
-        findings.append(("no_benefits", {}))
-    elif not any(b.audience == "customer" for b in case.benefits):
-        findings.append(("no_customer_benefit", {}))
-    for benefit in case.benefits:
-        if benefit.goal_id is None:
-            findings.append(("no_goal", {"benefit": benefit.name}))
-        if benefit.evidence == "unverified":
-            findings.append(("unverified", {"benefit": benefit.name}))
+def elapsed_on(slots: Sequence[Slot], today: date) -> int:
+    """The number of periods that are over on a day."""
+    return sum(slot.end <= today for slot in slots[1:])

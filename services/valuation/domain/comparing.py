@@ -1,0 +1,75 @@
+"""Which periods lie before a go-live and which after it, and what is more than noise."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from itertools import pairwise
+
+from services.valuation.domain.case import CaseBody
+from services.valuation.domain.lines import BenefitLine
+from services.valuation.domain.schedule import MONTHS, period_name, slots_of
+from shared.periods import Calendar, add_months, period_holding
+
+# Indicators that are asked for where the case's benefits do not name others.
+DEFAULT_KEYS = ("cac", "cltv-simple", "lead-conversion", "csat")
+_BEFORE = 4
+# Natural limits of an XmR chart: mean plus and minus 2.66 mean moving ranges (Wheeler).
+_XMR, _FEWEST = Decimal("2.66"), 4
+
+
+@dataclass(frozen=True)
+class Span:
+    """The periods before, those of the ramp-up, and those after; each also as one span."""
+
+    before: tuple[str, ...]
+    before_whole: str
+    ramp: tuple[str, ...]
+    after: tuple[str, ...]
+    after_whole: str | None
+
+
+def after_span(body: CaseBody, go_live: date | None, ramp: int, today: date) -> Span:
+    """The last four periods that were over at the go-live, the ramp-up, and all whole ones since.
+
+    Periods are of the case's grain; without a go-live its start divides.
+    """
+    months, live = MONTHS[body.grain], go_live or body.start
+    holding = period_holding(live, body.grain, Calendar())
+    first = holding.start if holding.start == live else holding.end
+    end_before = holding.start
+    before = [
+        (add_months(end_before, -n * months), add_months(end_before, -(n - 1) * months))
+        for n in range(_BEFORE, 0, -1)
+    ]
+    since = []
+    start, last = first, slots_of(body)[-1].end
+    while (end := add_months(start, months)) <= min(today, max(last, first)):
+        since.append((start, end))
+        start = end
+    left, kept = since[:ramp], since[ramp:]
+    return Span(
+        before=tuple(period_name(*p, body.grain) for p in before),
+        before_whole=f"{before[0][0]}..{before[-1][1]}",
+        ramp=tuple(period_name(*p, body.grain) for p in left),
+        after=tuple(period_name(*p, body.grain) for p in kept),
+        after_whole=f"{kept[0][0]}..{kept[-1][1]}" if kept else None,
+    )
+
+
+def ramp_up(line: BenefitLine) -> int:
+    """The number of periods until adoption is complete."""
+    full = max(line.adoption)
+    return next(n for n, share in enumerate(line.adoption) if share == full)
+
+
+def limits(values: Sequence[Decimal]) -> tuple[Decimal, Decimal] | None:
+    """The natural limits of values in order; None below four."""
+    if len(values) < _FEWEST:
+        return None
+    mean = sum(values, Decimal(0)) / len(values)
+    moves = [abs(b - a) for a, b in pairwise(values)]
+    width = _XMR * sum(moves, Decimal(0)) / len(moves)
+    return mean - width, mean + width

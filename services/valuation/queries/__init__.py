@@ -1,0 +1,1 @@
+"""Questions about cases and valuations, and about the world that they rest on."""
