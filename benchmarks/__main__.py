@@ -18,6 +18,7 @@ from benchmarks.made import cloudevents, new_events
 from benchmarks.peers import copy_rows, executemany_rows, insert_rows, raw_rows
 from benchmarks.replaying import bench_replay
 from benchmarks.serving import Serving
+from benchmarks.valuing import bench_valuing
 from benchmarks.webhooks import bench_webhooks
 from services.metrics.app import SERVICE
 from services.metrics.settings import MetricsSettings
@@ -126,6 +127,7 @@ def bench(databases: Databases) -> None:
 def main() -> None:
     describe()
     set_up_logging("bench", "warning")
+    bench_valuing()
     with tempfile.TemporaryDirectory() as folder:
         bench(Databases("sqlite", Path(folder)))
         server = PostgreSQL(postgresql_options())

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
+from operator import add, mul, sub
 from typing import TypeVar
 
 MAX_LENGTH = 500
@@ -112,6 +113,54 @@ def evaluate(term: Term, inputs: Mapping[str, Exact], number: Callable[[Decimal]
             if function == "abs":
                 return abs(values[0])
             return min(values) if function == "min" else max(values)
+
+
+def columns(
+    term: Term, inputs: Mapping[str, Decimal | list[Decimal]], length: int
+) -> list[Decimal]:
+    """The values of a formula for many rows at once; an input is a figure per row, or one for all.
+
+    Raises `FormulaError` where any row divides by zero.
+    """
+    found = _column(term, inputs)
+    return found if isinstance(found, list) else [found] * length
+
+
+def _column(term: Term, inputs: Mapping[str, Decimal | list[Decimal]]) -> Decimal | list[Decimal]:
+    match term:
+        case Number(value=value):
+            return value
+        case Name(name=name):
+            return inputs[name]
+        case Operation(operator=operator, left=left, right=right):
+            return _each(_JOINING[operator], _column(left, inputs), _column(right, inputs))
+        case Application(function=function, arguments=arguments):
+            first, *others = [_column(argument, inputs) for argument in arguments]
+            if function == "abs":
+                return [abs(x) for x in first] if isinstance(first, list) else abs(first)
+            for other in others:
+                first = _each(min if function == "min" else max, first, other)
+            return first
+
+
+def _each(
+    join: Callable[[Decimal, Decimal], Decimal],
+    a: Decimal | list[Decimal], b: Decimal | list[Decimal],
+) -> Decimal | list[Decimal]:  # fmt: skip
+    if isinstance(a, list):
+        if isinstance(b, list):
+            return list(map(join, a, b))
+        return [join(x, b) for x in a]
+    return [join(a, y) for y in b] if isinstance(b, list) else join(a, b)
+
+
+def _quotient(a: Decimal, b: Decimal) -> Decimal:
+    return _joined("/", a, b)
+
+
+_JOINING: dict[str, Callable[[Decimal, Decimal], Decimal]] = {
+    "+": add, "-": sub, "*": mul, "/": _quotient,
+}  # fmt: skip
 
 
 def _joined(operator: str, a: Exact, b: Exact) -> Exact:

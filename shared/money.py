@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 from fractions import Fraction
+from functools import cache
 from typing import Annotated
 
 from babel.numbers import get_currency_precision, is_currency
@@ -110,8 +111,12 @@ def _trimmed(value: Decimal, wide: Context) -> Decimal:
 
 def round_money(value: Decimal, currency: str) -> Decimal:
     """An amount in the currency's minor unit, half-even."""
-    places = get_currency_precision(currency)
-    return value.quantize(Decimal(1).scaleb(-places), rounding=ROUND_HALF_EVEN, context=_WIDE)
+    return value.quantize(_minor_unit(currency), ROUND_HALF_EVEN, _WIDE)
+
+
+@cache
+def _minor_unit(currency: str) -> Decimal:
+    return Decimal(1).scaleb(-get_currency_precision(currency))
 
 
 def money(value: Decimal, currency: str) -> Money:

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from shared.chain import parse_json
 from shared.errors import CONFLICT, FORBIDDEN, REGISTRY, UNAVAILABLE, Fault, ProblemType, Refusal
+from shared.language import current_language
 from shared.telemetry import current_trace
 
 CONNECT_SECONDS = 2.0
@@ -107,7 +108,12 @@ class Peer:
     def _send(
         self, method: str, path: str, shape: type[_Shape], credential: str, **content: Any
     ) -> _Shape:
-        headers = {"Authorization": f"Bearer {credential}", "Accept": "application/json"}
+        headers = {
+            "Authorization": f"Bearer {credential}",
+            "Accept": "application/json",
+            # What the neighbour says in words is passed on to whoever asked us.
+            "Accept-Language": current_language.get(),
+        }
         trace = current_trace.get()
         if trace is not None:
             headers["traceparent"] = trace.header

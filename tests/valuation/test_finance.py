@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -116,7 +117,7 @@ def test_the_axis_uses_the_calendars_names_where_it_can() -> None:
     assert booking_spans(slots_of(FRAME))[1] == (1, "2025-07-02..2025-10-01")
 
 
-def planned_costs(line: CostLine, slots: list[Slot]) -> list[Decimal]:
+def planned_costs(line: CostLine, slots: Sequence[Slot]) -> list[Decimal]:
     found = [D(0)] * len(slots)
     for flow in planned_flows(line, slots) or []:
         found[flow.slot] += flow.amount

@@ -7,6 +7,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from babel import Locale
 from babel.numbers import format_currency, format_decimal, format_percent
 from fastapi import Response
 from markupsafe import Markup
@@ -18,23 +19,22 @@ if TYPE_CHECKING:
     from services.valuation.api.reports import Report
 
 _PAGES = page_templates(Path(__file__).parents[1] / "pages")
-MONTHS_PER_YEAR = 12
 
 
 def report_page(report: Report, charts: Mapping[str, str], language: str) -> Response:
     """The report with its charts drawn into the page."""
     shown = report.model_dump(mode="json")
     currency = report.valuation.currency
+    pattern = Locale.parse(language).currency_formats["standard"].pattern.replace("0.00", "0")
 
     def money(amount: str | float | None) -> str:
         """An amount in whole units of the currency; people decide on no cents."""
         if amount is None:
             return "–"
         whole = Decimal(str(amount)).quantize(Decimal(1))
-        return str(format_currency(
-            whole, currency, locale=language, format_type="standard", currency_digits=False,
-            decimal_quantization=False,
-        ))  # fmt: skip
+        return str(
+            format_currency(whole, currency, pattern, locale=language, currency_digits=False)
+        )
 
     def number(value: float | None) -> str:
         return "–" if value is None else str(format_decimal(value, format="#,##0.####",

@@ -12,6 +12,7 @@ from pydantic import Field
 from services.valuation.api.asking import Included, ScenarioKey, Seen, seen
 from services.valuation.api.before_after import KpiChange, before_after_of
 from services.valuation.api.drawing import png, svg
+from services.valuation.api.figures import FiguresShown
 from services.valuation.api.pages import report_page
 from services.valuation.api.uncertainty import (
     Sensitivity,
@@ -237,10 +238,15 @@ def specs(report: Report) -> dict[ChartName, Spec]:
     def rows(items: list[Any]) -> list[Spec]:
         return [item.model_dump() for item in items]
 
-    series = [("chart_plan", rows(plan.cash_flow)), ("chart_outlook", rows(outlook.cash_flow))]
+    def flows(found: FiguresShown) -> list[Spec]:
+        """The cash flow, of which the first place is named in words."""
+        first, *others = rows(found.cash_flow)
+        return [{**first, "period": words("page_initial")}, *others]
+
+    series = [("chart_plan", flows(plan)), ("chart_outlook", flows(outlook))]
     npv = float(report.sensitivity.npv)
     found: dict[ChartName, Spec] = {
-        "cash-flow": charts.cash_flow(rows(outlook.cash_flow), currency, words),
+        "cash-flow": charts.cash_flow(flows(outlook), currency, words),
         "cumulative": charts.cumulative(series, currency, words),
         "tornado": charts.tornado(rows(report.sensitivity.swings), npv, currency, words),
         "tco": charts.tco(rows(outlook.ownership.by_category), currency, words),

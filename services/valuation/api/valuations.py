@@ -174,21 +174,21 @@ def _conventions(valued: Valued) -> Conventions:
 
 def _present(valued: Valued, found: Figures, wanted: Callable[[Line], bool]) -> Money:
     """The present value of some lines by themselves."""
-    flows = [f for x in found.lines if wanted(x) for f in x.flows if f.slot < len(found.rows)]
-    total = sum((f.amount * valued.frame.factor(f) for f in flows), Decimal(0))
+    length = len(found.rows)
+    total = sum((valued.frame.present(x, length) for x in found.lines if wanted(x)), Decimal(0))
     return to_money(total, valued.frame.body.currency)
 
 
 def _by_benefit(valued: Valued) -> list[BenefitWorth]:
-    def worth(found: Figures, at: int) -> Money:
-        line = found.lines[at]
-        return _present(valued, found, lambda other: other is line)
+    def worth_of(found: Figures, at: int) -> Money:
+        worth = valued.frame.present(found.lines[at], len(found.rows))
+        return to_money(worth, valued.frame.body.currency)
 
     return [
         BenefitWorth(
             id=line.line_id, name=line.name, left_out=line.left_out,
-            pv_planned=worth(valued.plan, at), pv_realised=worth(valued.realised, at),
-            pv_outlook=worth(valued.outlook, at),
+            pv_planned=worth_of(valued.plan, at), pv_realised=worth_of(valued.realised, at),
+            pv_outlook=worth_of(valued.outlook, at),
         )
         for at, line in enumerate(valued.plan.lines)
         if line.kind == "benefit"

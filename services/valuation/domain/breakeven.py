@@ -55,12 +55,14 @@ def _weighted(work: Valuing, line: BenefitLine, counted: str) -> tuple[Decimal, 
     money, unit = parsed(line.formula), parsed(counted)
     split = line.overlap.share if line.overlap is not None else Decimal(1)
     made, many, planned = ZERO, ZERO, ZERO
-    sources = {name: work.exchanged(line.plan_of(name)) for name in line.inputs}
+    found = {name: work.stated(line.plan_of(name)) for name in line.inputs}
     for index in range(work.periods):
-        found = {n: s.at(index) for n, s in sources.items()}
-        known = {name: figure for name, figure in found.items() if figure is not None}
-        if len(known) < len(found):
-            raise FormulaError("a rate is missing")
+        known: dict[str, Decimal] = {}
+        for name, column in found.items():
+            figure = column[index] if isinstance(column, list) else column
+            if figure is None:
+                raise FormulaError("a rate is missing")
+            known[name] = figure
         factor = work.frame.places[index + 1]
         count = evaluate(unit, known, Decimal)
         made += evaluate(money, known, Decimal) * line.capture * split * factor

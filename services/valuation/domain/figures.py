@@ -40,9 +40,21 @@ class Line:
     phase: str | None
     audience: str | None
     amounts: list[Decimal | None]
-    flows: list[Flow]
+    slots: Sequence[Slot]
+    dated: list[Flow] | None = None
     left_out: str | None = None
     variance: Decimal | None = None
+
+    @property
+    def flows(self) -> list[Flow]:
+        """Its amounts on their days: what has no day of its own is due on its place's last."""
+        if self.dated is not None:
+            return self.dated
+        return [
+            Flow(slot.index, slot.end, amount)
+            for slot, amount in zip(self.slots, self.amounts, strict=True)
+            if amount is not None
+        ]
 
 
 @dataclass(frozen=True)
@@ -68,6 +80,14 @@ class Frame:
         if flow.on not in self._factors:
             self._factors[flow.on] = factor_on(self.body.discount_rate, self.body.start, flow.on)
         return self._factors[flow.on]
+
+    def present(self, line: Line, length: int) -> Decimal:
+        """The present value of a line over the first places of the axis."""
+        if self.body.convention == "exact_dates":
+            flows = [flow for flow in line.flows if flow.slot < length]
+            return sum((flow.amount * self.factor(flow) for flow in flows), ZERO)
+        pairs = zip(line.amounts[:length], self.places, strict=False)
+        return sum((amount * factor for amount, factor in pairs if amount), ZERO)
 
 
 @dataclass(frozen=True)
@@ -142,7 +162,7 @@ def figures(lines: Sequence[Line], frame: Frame, length: int) -> Figures:
         roi_tei=ratio(worth - cost, cost),
         roi_undiscounted=ratio(sum(net, ZERO), sum(spent, ZERO)),
         irr=irr(net, months),
-        xirr=xirr(_dated(counted, length)),
+        xirr=xirr(_dated(counted, rows)),
         mirr=mirr(
             net, months,
             body.discount_rate if body.finance_rate is None else body.finance_rate,
@@ -164,24 +184,28 @@ def figures(lines: Sequence[Line], frame: Frame, length: int) -> Figures:
 
 def _sums(lines: Sequence[Line], frame: Frame, length: int) -> tuple[list[Decimal], list[Decimal]]:
     """The sums per place of the axis, plain and discounted."""
-    plain, discounted = [ZERO] * length, [ZERO] * length
+    amounts = [line.amounts[:length] for line in lines]
+    plain = [sum(filter(None, place), ZERO) for place in zip(*amounts, strict=True)]
+    plain = plain or [ZERO] * length
+    if frame.body.convention != "exact_dates":
+        return plain, [p * f for p, f in zip(plain, frame.places, strict=False)]
+    discounted = [ZERO] * length
     for line in lines:
         for flow in line.flows:
             if flow.slot < length:
-                plain[flow.slot] += flow.amount
-                if frame.body.convention == "exact_dates":
-                    discounted[flow.slot] += flow.amount * frame.factor(flow)
-    if frame.body.convention != "exact_dates":
-        discounted = [p * f for p, f in zip(plain, frame.places, strict=False)]
+                discounted[flow.slot] += flow.amount * frame.factor(flow)
     return plain, discounted
 
 
-def _dated(lines: Sequence[Line], length: int) -> list[tuple[date, Decimal]]:
-    return [
-        (flow.on, flow.amount if line.kind == "benefit" else -flow.amount)
+def _dated(lines: Sequence[Line], rows: Sequence[Row]) -> list[tuple[date, Decimal]]:
+    """Costs on their days, and benefits on the last day of each period."""
+    gained = [(row.slot.end, row.benefits) for row in rows if row.benefits]
+    return gained + [
+        (flow.on, -flow.amount)
         for line in lines
+        if line.kind == "cost"
         for flow in line.flows
-        if flow.slot < length and flow.amount
+        if flow.slot < len(rows) and flow.amount
     ]
 
 

@@ -40,14 +40,15 @@ def factors(
     `end_of_period`: the start undiscounted, period k by (1 + r)^(k months / 12), as TEI studies
     do. `mid_period`: the same with k - 1/2. `exact_dates`: by days / 365, as XNPV does.
     """
+    if convention == "exact_dates":
+        return [factor_on(rate, ends[0], end) for end in ends]
     with localcontext(PRECISION):
-        found = []
-        for index, end in enumerate(ends):
-            if convention == "exact_dates":
-                found.append(factor_on(rate, ends[0], end))
-                continue
-            half = Decimal("0.5") if convention == "mid_period" and index else Decimal(0)
-            found.append(1 / (1 + rate) ** ((index - half) * months / 12))
+        period = 1 / (1 + rate) ** (Decimal(months) / 12)
+        shift = period ** Decimal("-0.5") if convention == "mid_period" else Decimal(1)
+        found, reached = [Decimal(1)], shift
+        for _ in ends[1:]:
+            reached *= period
+            found.append(reached)
         return found
 
 

@@ -29,11 +29,12 @@ def _movement(change: MetricChange) -> tuple[str, str]:
 
 def _same(a: MetricChange, b: MetricChange, measured: Measured) -> bool:
     """Whether two changes are one movement: of one metric, or of a driver and its total."""
-    if _movement(a) == _movement(b):
-        return True
-    pair, narrowed = (a.metric, b.metric), a.where != b.where
-    related = pair in measured.related or pair[::-1] in measured.related
-    return related and not narrowed
+    if a.metric == b.metric:
+        return a.where == b.where
+    if not measured.related or a.where != b.where:
+        return False
+    pair = (a.metric, b.metric)
+    return pair in measured.related or pair[::-1] in measured.related
 
 
 def overlapping(case: Case, measured: Measured) -> dict[str, str]:
@@ -42,20 +43,25 @@ def overlapping(case: Case, measured: Measured) -> dict[str, str]:
     Such are left out of the totals until both say which part of it they claim.
     """
     found: dict[str, str] = {}
-    counted: list[BenefitLine] = []
-    for line in case.benefits:
-        if line.status == "withdrawn":
-            continue
-        for before in counted:
-            split = line.overlap is not None and before.overlap is not None
-            if split and line.overlap.group == before.overlap.group:  # type: ignore[union-attr]
-                continue
-            if any(_same(a, b, measured) for a in line.movements for b in before.movements):
-                found[line.benefit_id] = before.name
-                break
-        else:
-            counted.append(line)
+    counted: list[tuple[BenefitLine, list[MetricChange]]] = []
+    moving = [(line, line.movements) for line in case.benefits if line.status != "withdrawn"]
+    for line, moves in moving:
+        other = next((b for b, theirs in counted if _twice(line, moves, b, theirs, measured)), None)
+        if other is not None:
+            found[line.benefit_id] = other.name
+        elif moves:
+            counted.append((line, moves))
     return found
+
+
+def _twice(
+    line: BenefitLine, moves: list[MetricChange],
+    other: BenefitLine, theirs: list[MetricChange], measured: Measured,
+) -> bool:  # fmt: skip
+    """Whether two benefits claim one movement without having split it."""
+    if line.overlap and other.overlap and line.overlap.group == other.overlap.group:
+        return False
+    return any(_same(a, b, measured) for a in moves for b in theirs)
 
 
 def claimed(cases: Iterable[Case], line: BenefitLine, mine: Case) -> list[tuple[str, Decimal]]:

@@ -69,6 +69,11 @@ def xirr(flows: Sequence[tuple[date, Decimal]]) -> Rate:
     return _rate(np.array(amounts), years, library)
 
 
+def rate_where_zero(amounts: Sequence[float], years: Sequence[float]) -> Rate:
+    """The rate at which flows at any distances in years are worth nothing."""
+    return _rate(np.array(amounts), np.array(years), lambda guess: None)
+
+
 def _rate(amounts: Floats, times: Floats, library: Callable[[float], float | None]) -> Rate:
     """One root is pyxirr's, checked against our own; of several none is the rate."""
     present = amounts[amounts != 0]

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
+from functools import lru_cache
 
 from services.valuation.domain.case import CaseBody
 from services.valuation.domain.lines import CostLine, Recurring
@@ -36,15 +37,20 @@ class Flow:
     amount: Decimal
 
 
-def slots_of(body: CaseBody) -> list[Slot]:
+def slots_of(body: CaseBody) -> tuple[Slot, ...]:
     """The start and the periods of a case, in order."""
-    months = MONTHS[body.grain]
-    slots = [Slot(0, "initial", body.start, body.start)]
-    for index in range(1, body.periods + 1):
-        start = add_months(body.start, (index - 1) * months)
-        end = add_months(body.start, index * months)
-        slots.append(Slot(index, period_name(start, end, body.grain), start, end))
-    return slots
+    return _axis(body.start, body.grain, body.periods)
+
+
+@lru_cache(maxsize=500)
+def _axis(first: date, grain: str, periods: int) -> tuple[Slot, ...]:
+    months = MONTHS[grain]
+    slots = [Slot(0, "initial", first, first)]
+    for index in range(1, periods + 1):
+        start = add_months(first, (index - 1) * months)
+        end = add_months(first, index * months)
+        slots.append(Slot(index, period_name(start, end, grain), start, end))
+    return tuple(slots)
 
 
 def period_name(start: date, end: date, grain: str) -> str:

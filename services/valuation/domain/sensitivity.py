@@ -8,9 +8,12 @@ from decimal import Decimal, localcontext
 
 from services.valuation.domain.assumptions import Assumption, assumptions, overridden
 from services.valuation.domain.case import Case, Override
-from services.valuation.domain.figures import ZERO
+from services.valuation.domain.figures import ZERO, Figures
 from services.valuation.domain.finance import PRECISION
+from services.valuation.domain.lines import BenefitLine, CostLine
 from services.valuation.domain.measured import Measured
+from services.valuation.domain.roots import rate_where_zero
+from services.valuation.domain.schedule import MONTHS
 from services.valuation.domain.valuation import Valuing, value
 
 # How far an assumption is followed for a turning point: ten times itself either way.
@@ -47,9 +50,11 @@ class Worth:
 
     def __init__(self, case: Case, measured: Measured, included: Collection[str]) -> None:
         self.case, self.measured, self.included = case, measured, included
-        self.base = value(case, measured, included).plan.npv
-        left_out = value(case, measured, included).plan.lines
-        self._counted = {line.line_id for line in left_out if line.left_out is None}
+        plan = value(case, measured, included).plan
+        self.base, self.rows = plan.npv, plan.rows
+        self._counted = {line.line_id for line in plan.lines if line.left_out is None}
+        self._work = Valuing(case, measured, included)
+        self.turning_rate = self._turning_rate(plan)
 
     def at(self, override: Override) -> Decimal:
         """The net present value with one assumption stated otherwise."""
@@ -57,20 +62,40 @@ class Worth:
             other = overridden(self.case, [override])
             if override.of == "discount_rate":
                 return value(other, self.measured, self.included).plan.npv
-            return self.base + self._sum(other, self.case) - self._sum(self.case, other)
+            return self.base + self._difference(other)
 
-    def _sum(self, case: Case, against: Case) -> Decimal:
-        """The present value of the lines in which two cases differ."""
-        work, total = Valuing(case, self.measured, self.included), ZERO
-        for cost, other in zip(case.costs, against.costs, strict=True):
-            if cost is not other:
-                flows = work.planned_cost(cost)
-                total -= sum((f.amount * work.frame.factor(f) for f in flows), ZERO)
-        for line, same in zip(case.benefits, against.benefits, strict=True):
-            if line is not same and line.benefit_id in self._counted:
-                gains = work.benefit_line(line, work.planned_benefit(line), {}).flows
-                total += sum((f.amount * work.frame.factor(f) for f in gains), ZERO)
+    def _difference(self, other: Case) -> Decimal:
+        """What the lines that another case states otherwise are worth more."""
+        total = ZERO
+        for now, then in zip(self.case.costs, other.costs, strict=True):
+            if now is not then:
+                total += self._cost(now) - self._cost(then)
+        for before, after in zip(self.case.benefits, other.benefits, strict=True):
+            if before is not after and before.benefit_id in self._counted:
+                total += self._benefit(after) - self._benefit(before)
         return total
+
+    def _cost(self, line: CostLine) -> Decimal:
+        flows, frame = self._work.planned_cost(line), self._work.frame
+        return sum((f.amount * frame.factor(f) for f in flows), ZERO)
+
+    def _benefit(self, line: BenefitLine) -> Decimal:
+        amounts = self._work.planned_benefit(line)
+        factors = self._work.frame.places
+        return sum((a * f for a, f in zip(amounts, factors, strict=True) if a), ZERO)
+
+    def _turning_rate(self, plan: Figures) -> Decimal | None:
+        """The discount rate at which the case is worth nothing, if there is just one."""
+        convention = self.case.body.convention
+        if convention == "end_of_period":
+            found = plan.irr
+        elif convention == "exact_dates":
+            found = plan.xirr
+        else:
+            years = MONTHS[self.case.body.grain] / 12
+            places = [max(0.0, n - 0.5) * years for n in range(len(plan.rows))]
+            found = rate_where_zero([float(row.net) for row in plan.rows], places)
+        return None if found.value is None else Decimal(repr(found.value))
 
 
 def tornado(
@@ -106,26 +131,24 @@ def _ends(one: Assumption, swing: Decimal) -> tuple[Decimal, Decimal]:
 
 def _switching(worth: Worth, one: Assumption, at: Callable[[Decimal], Decimal]) -> Decimal | None:
     """Where the net present value is 0: solved where it is straight, else looked for nearby."""
+    if one.address == "discount_rate":
+        return worth.turning_rate
     with localcontext(PRECISION):
         if worth.base == 0:
             return one.figure
         least, most = one.bounds
         step = abs(one.figure) or Decimal(1)
-        if one.address == "discount_rate":
-            least, most = Decimal("-0.99"), Decimal(10)
-        first, second = one.figure, one.figure - step / 2
+        second = one.figure - step / 2
         if least is not None and second < least:
             second = one.figure + step / 2
-        slope = (worth.base - at(second)) / (first - second)
-        if slope and one.address != "discount_rate":
-            found = first - worth.base / slope
-            inside = (least is None or found >= least) and (most is None or found <= most)
-            if inside and abs(at(found)) <= _TINY * max(abs(worth.base), Decimal(1)):
-                return found
-            if not inside:
-                return None
-        elif not slope and one.address != "discount_rate":
+        slope = (worth.base - at(second)) / (one.figure - second)
+        if not slope:
             return None
+        found = one.figure - worth.base / slope
+        if (least is not None and found < least) or (most is not None and found > most):
+            return None
+        if abs(at(found)) <= _TINY * max(abs(worth.base), Decimal(1)):
+            return found
         low = one.figure - _REACH * step if least is None else least
         high = one.figure + _REACH * step if most is None else most
         return _scanned(at, low, high, one.figure)

@@ -7,7 +7,7 @@ input's address), so that the same seed gives the same figures whatever else is 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,13 +18,11 @@ from services.valuation.domain.case import Case
 from services.valuation.domain.figures import ZERO
 from services.valuation.domain.lines import BenefitLine, Distribution
 from services.valuation.domain.measured import Measured
-from services.valuation.domain.schedule import MONTHS
+from services.valuation.domain.separable import ONE, Floats, Spread, evaluated
 from services.valuation.domain.valuation import Valuing, parsed, value
-from shared.expression import Application, Name, Number, Term
 
-Floats = npt.NDArray[np.float64]
 # So many draws at a time stay in the processor's cache and bound the memory.
-_CHUNK = 8_192
+_CHUNK = 4_096
 QUANTILES = (0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99)
 _BINS = 40
 
@@ -57,14 +55,22 @@ def simulate(
     model = Model(case, measured, included, spread)
     drawn = {one.address: draw(model.spread[one.address], one.address, seed, draws)
              for one in model.uncertain}  # fmt: skip
-    npv, paid = np.empty(draws), np.zeros(model.places)
+    npv, paid = np.empty(draws), np.zeros(model.places + 1, dtype=np.int64)
     for start in range(0, draws, _CHUNK):
         part = slice(start, min(start + _CHUNK, draws))
         net = model.net({address: values[part] for address, values in drawn.items()})
         npv[part] = net @ model.discount
-        reached = np.logical_and.accumulate(np.cumsum(net, axis=1)[:, ::-1] >= 0, axis=1)
-        paid += np.count_nonzero(reached[:, ::-1], axis=0)
-    return _summary(npv, paid / draws, drawn)
+        paid += _paid_back(net)
+    return _summary(npv, np.cumsum(paid)[:-1] / draws, drawn)
+
+
+def _paid_back(net: Floats) -> npt.NDArray[np.int64]:
+    """How many draws have paid back for good from each place of the axis on, and how many never."""
+    owing = np.cumsum(net, axis=1) < 0
+    places = owing.shape[1]
+    last = places - np.argmax(owing[:, ::-1], axis=1)
+    last[~owing.any(axis=1)] = 0
+    return np.bincount(last, minlength=places + 1)
 
 
 def draw(spread: Distribution, address: str, seed: int, draws: int) -> Floats:
@@ -125,7 +131,6 @@ class Model:
         self.places = len(self._work.slots)
         exact = case.body.convention == "exact_dates"
         self.discount = np.array([float(f) for f in self._work.frame.places])
-        self.months = MONTHS[case.body.grain]
         self._costs = {c.cost_id: self._cost_array(c.cost_id, exact) for c in case.costs}
         self._fixed = self._fixed_net()
 
@@ -156,74 +161,71 @@ class Model:
     def net(self, drawn: Mapping[str, Floats]) -> Floats:
         """Net flows per draw and place of the axis."""
         draws = len(next(iter(drawn.values()))) if drawn else 1
-        total = np.repeat(self._fixed, draws, axis=0)
-        for cost in self._case.costs:
-            here = f"costs/{cost.cost_id}"
-            if not self._is_drawn(f"{here}/"):
-                continue
-            moved = _column(drawn.get(f"{here}/amount"), 1.0)
-            risk = drawn.get(f"{here}/risk")
-            if risk is not None:
-                moved = moved * (1 + _column(risk, 0.0)) / (1 + float(cost.risk))
-            total -= self._costs[cost.cost_id] * moved
-        for line in self._benefits:
-            if self._is_drawn(f"benefits/{line.benefit_id}/"):
-                total[:, 1:] += self._benefit(line, drawn)
+        columns, rows = [np.ones((draws, 1))], [self._fixed]
+        rest: list[Floats] = []
+        for part in self._parts(drawn):
+            if part.rest is None:
+                columns.append(np.broadcast_to(part.column, (draws, 1)))
+                rows.append(part.row)
+            else:
+                rest.append(part.rest)
+        # What is drawn times what runs over time, for all lines in one product of matrices.
+        total = np.hstack(columns) @ np.vstack(rows)
+        for spread in rest:
+            total += spread
         return total
 
-    def _benefit(self, line: BenefitLine, drawn: Mapping[str, Floats]) -> Floats:
+    def _parts(self, drawn: Mapping[str, Floats]) -> Iterator[Spread]:
+        """The flows of every line that is drawn, over all places of the axis."""
+        for cost in self._case.costs:
+            here = f"costs/{cost.cost_id}"
+            if self._is_drawn(f"{here}/"):
+                moved = -_column(drawn.get(f"{here}/amount"), 1.0)
+                risk = drawn.get(f"{here}/risk")
+                if risk is not None:
+                    moved = moved * (1 + _column(risk, 0.0)) / (1 + float(cost.risk))
+                yield Spread(moved, self._costs[cost.cost_id])
+        for line in self._benefits:
+            if self._is_drawn(f"benefits/{line.benefit_id}/"):
+                part = self._benefit(line, drawn)
+                if part.rest is None:
+                    flows = np.broadcast_to(part.row, (1, self.places - 1))
+                    yield Spread(part.column, np.hstack([np.zeros((1, 1)), flows]))
+                else:
+                    yield Spread(ONE, ONE, np.pad(part.rest, ((0, 0), (1, 0))))
+
+    def _benefit(self, line: BenefitLine, drawn: Mapping[str, Floats]) -> Spread:
         here, periods = f"benefits/{line.benefit_id}", self.places - 1
         inputs = {}
         for name in line.inputs:
-            plan, random = line.plan_of(name), drawn.get(f"{here}/inputs/{name}")
-            if plan.curve is not None:
-                stated = [float(plan.stated(i) or 0) for i in range(periods)]
-                inputs[name] = np.array([stated]) * _column(random, 1.0)
+            stated = self._work.stated(line.plan_of(name))
+            random = drawn.get(f"{here}/inputs/{name}")
+            if isinstance(stated, list):
+                figures = np.array([[float(x or 0) for x in stated]])
+                inputs[name] = Spread(_column(random, 1.0), figures)
             else:
-                inputs[name] = _column(random, float(plan.stated(0) or 0))
-            if (rates := self._work.exchanged(plan).rates) is not None:
-                inputs[name] = inputs[name] * np.array([[float(r or 0) for r in rates[1:]]])
-        gained = _evaluated(parsed(line.formula), inputs)
+                inputs[name] = Spread(_column(random, float(stated or 0)), ONE)
         knob = _column(drawn.get(f"{here}/capture"), float(line.capture))
         knob = knob * _column(drawn.get(f"{here}/attribution"), float(self._work.share(line)))
         knob = knob * (1 - _column(drawn.get(f"{here}/risk"), float(self._work.risk(line))))
         knob = knob * (float(line.overlap.share) if line.overlap else 1.0)
+        gained = evaluated(parsed(line.formula), inputs)
+        gained = gained.times(Spread(-knob if line.negative else knob, ONE))
         last = len(line.adoption) - 1
         ramp = np.array([[float(line.adoption[min(i, last)]) for i in range(periods)]])
-        if f"{here}/adoption" in drawn:
-            ramp = np.minimum(1.0, ramp * _column(drawn[f"{here}/adoption"], 1.0))
-        return np.asarray((gained * (-knob if line.negative else knob)) * ramp)
+        moved = drawn.get(f"{here}/adoption")
+        if moved is None:
+            found = gained.times(Spread(ONE, ramp))
+        else:
+            found = gained.times(Spread(ONE, ONE, np.minimum(1.0, ramp * _column(moved, 1.0))))
+        if found.rest is None:
+            return found
+        many = (found.rest.shape[0], periods)
+        return Spread(ONE, ONE, np.broadcast_to(found.rest, many))
 
 
 def _column(values: Floats | None, otherwise: float) -> Floats:
     return np.full((1, 1), otherwise) if values is None else values[:, np.newaxis]
-
-
-def _evaluated(term: Term, inputs: Mapping[str, Floats]) -> Floats:
-    """A formula over arrays; what is divided by zero counts as nothing."""
-    match term:
-        case Number(value=number):
-            return np.full((1, 1), float(number))
-        case Name(name=name):
-            return inputs[name]
-        case Application(function=function, arguments=arguments):
-            found = [_evaluated(argument, inputs) for argument in arguments]
-            if function == "abs":
-                return np.abs(found[0])
-            joined = found[0]
-            for other in found[1:]:
-                joined = (
-                    np.minimum(joined, other) if function == "min" else np.maximum(joined, other)
-                )
-            return joined
-        case _:
-            left, right = _evaluated(term.left, inputs), _evaluated(term.right, inputs)
-    if term.operator == "/":
-        return np.divide(left, right, out=np.zeros(np.broadcast_shapes(left.shape, right.shape)),
-                         where=right != 0)  # fmt: skip
-    if term.operator == "*":
-        return left * right
-    return left + right if term.operator == "+" else left - right
 
 
 def _summary(npv: Floats, paid: Floats, drawn: Mapping[str, Floats]) -> Simulated:

@@ -31,7 +31,7 @@ CATALOGUE = {
     "rests_on_posts": "{share} of the planned benefits are posts that are to be saved, which is "
     "weak evidence.",
     "cost_unknown": "{cost} can't be told in the case's currency: no rate was recorded.",
-    "rate_unknown": "{benefit} can't be told in the case's currency: no rate was recorded.",
+    "rate_unknown": "Figures in {unit} can't be told in the case's currency: a rate is missing.",
     "no_rate": "No rate of {currency} was recorded for {period}.",
     "metric_unknown": "{metric} can't be asked: {why}",
     "page_title": "Value report: {name}",

@@ -16,8 +16,10 @@ from services.valuation.domain.guards import note_weaknesses, overlapping
 from services.valuation.domain.lines import BenefitLine, CostLine, Input
 from services.valuation.domain.measured import Measured, combined
 from services.valuation.domain.schedule import Flow, Slot, planned_flows, slots_of
-from shared.expression import FormulaError, Term, evaluate, parse
+from shared.expression import FormulaError, Term, columns, evaluate, parse
 
+# A figure for every period, or one per period; None where it is not known.
+Column = Decimal | list[Decimal | None] | None
 Finding = tuple[str, dict[str, Any]]
 
 
@@ -89,8 +91,8 @@ class Valuing:
         for flow in flows:
             amounts[flow.slot] = (amounts[flow.slot] or ZERO) + flow.amount
         return Line(
-            line.cost_id, line.name, "cost", line.category, line.phase, None, amounts, flows,
-            None, variance,
+            line.cost_id, line.name, "cost", line.category, line.phase, None, amounts,
+            self.slots, flows, None, variance,
         )  # fmt: skip
 
     # --- benefits
@@ -120,73 +122,107 @@ class Valuing:
     def planned_benefit(self, line: BenefitLine) -> list[Decimal | None]:
         """model(expected change) x adoption x capture x attribution x (1 - risk)."""
         knobs = self.knobs(line) * (1 - self.risk(line))
-        sources = {name: self.exchanged(line.plan_of(name)) for name in line.inputs}
-        amounts: list[Decimal | None] = [ZERO]
-        adoption, last = line.adoption, len(line.adoption) - 1
-        for index in range(self.periods):
-            model = self._model(line, {n: s.at(index) for n, s in sources.items()})
-            adopted = adoption[min(index, last)]
-            amounts.append(None if model is None else model * adopted * knobs)
-        return amounts
+        model = self._modelled(line, {n: self.stated(line.plan_of(n)) for n in line.inputs})
+        ramp = [share * knobs for share in line.adoption[: self.periods]]
+        ramp += [ramp[-1]] * (self.periods - len(ramp))
+        return [ZERO, *(None if m is None else m * r for m, r in zip(model, ramp, strict=True))]
 
     def realised_benefit(self, line: BenefitLine) -> list[Decimal | None]:
         """model(measured change) x capture x attribution; adoption and risk are in it already."""
         if not any(source.is_measured for source in line.inputs.values()):
             self.note("not_measured", benefit=line.name)
             return [ZERO, *[None] * self.periods]
-        knobs, elapsed = self.knobs(line), self.measured.elapsed
-        seen = self.measured.inputs.get(line.benefit_id, {})
-        stated = {n: self.exchanged(s) for n, s in line.inputs.items() if not s.is_measured}
-        amounts: list[Decimal | None] = [ZERO]
-        for index in range(self.periods):
-            if index >= elapsed:
-                amounts.append(None)
-                continue
-            found = {n: s.at(index) for n, s in stated.items()}
-            for name in line.inputs.keys() - stated.keys():
-                figures_ = seen.get(name, ())
-                found[name] = figures_[index] if index < len(figures_) else None
-            missing = sorted(name for name, figure in found.items() if figure is None)
+        elapsed, seen = self.measured.elapsed, self.measured.inputs.get(line.benefit_id, {})
+        found = {
+            name: self._seen(seen.get(name, [])) if source.is_measured else self.stated(source)
+            for name, source in line.inputs.items()
+        }
+        gaps = {n: c for n, c in found.items() if isinstance(c, list) and None in c[:elapsed]}
+        for index in range(elapsed if gaps else 0):
+            missing = sorted(name for name, column in gaps.items() if column[index] is None)
             if missing:
                 period = self.slots[index + 1].name
                 self.note(
                     "input_missing", benefit=line.name, inputs=", ".join(missing), period=period
                 )
-                amounts.append(None)
-                continue
-            model = self._model(line, found)
-            amounts.append(None if model is None else model * knobs)
-        return amounts
+        model, knobs = self._modelled(line, found, elapsed), self.knobs(line)
+        amounts = [None if m is None else m * knobs for m in model]
+        return [ZERO, *amounts, *[None] * (self.periods - elapsed)]
 
-    def _model(self, line: BenefitLine, found: Mapping[str, Decimal | None]) -> Decimal | None:
-        known = {name: figure for name, figure in found.items() if figure is not None}
-        if len(known) < len(found):
-            self.note("rate_unknown", benefit=line.name)
-            return None
+    def _seen(self, figures_: Sequence[Decimal | None]) -> list[Decimal | None]:
+        """Measured figures of the periods that are over; what was not asked for is not known."""
+        kept = list(figures_[: self.measured.elapsed])
+        return kept + [None] * (self.measured.elapsed - len(kept))
+
+    def stated(self, source: Input) -> Column:
+        """A stated input in the case's currency: one figure, or one per period."""
+        foreign = self._foreign(source)
+        if source.curve is None and not foreign:
+            return source.stated(0)
+        curve = source.curve or [source.stated(0) or ZERO]
+        figures_: list[Decimal | None] = [*curve[: self.periods]]
+        figures_ += [figures_[-1]] * (self.periods - len(figures_))
+        if not foreign:
+            return figures_
+        rates = self.measured.rates[foreign.pop()][1:]
+        if None in rates:
+            self.note("rate_unknown", unit=source.unit)
+        return [
+            None if f is None or r is None else f * r for f, r in zip(figures_, rates, strict=False)
+        ]
+
+    def _foreign(self, source: Input) -> set[str]:
+        """The currency that an input is stated in, where it is not the case's."""
+        if not self.measured.rates or not source.unit:
+            return set()
+        return set(source.unit.replace("*", "/").split("/")) & self.measured.rates.keys()
+
+    def _modelled(
+        self, line: BenefitLine, found: Mapping[str, Column], length: int | None = None
+    ) -> list[Decimal | None]:
+        """The formula for each period; None where an input is not known or it divides by zero."""
+        many = self.periods if length is None else length
+        if any(column is None for column in found.values()):
+            return [None] * many
+        gaps = [c for c in found.values() if isinstance(c, list) and None in c]
+        at = [i for i in range(many) if not any(c[i] is None for c in gaps)]
+        rows: dict[str, Decimal | list[Decimal]] = {}
+        for name, column in found.items():
+            if isinstance(column, list):
+                rows[name] = [x for i in at if (x := column[i]) is not None]
+            elif column is not None:
+                rows[name] = column
+        if not at:
+            return [None] * many
+        values: list[Decimal | None] = [None] * many
+        for index, figure in zip(at, self._rows(line, rows, len(at)), strict=True):
+            values[index] = figure
+        return values
+
+    def _rows(
+        self, line: BenefitLine, rows: Mapping[str, Decimal | list[Decimal]], many: int
+    ) -> Sequence[Decimal | None]:
+        term = parsed(line.formula)
         try:
-            return evaluate(parsed(line.formula), known, Decimal)
+            return columns(term, rows, many)
         except FormulaError as error:
             self.note("not_computable", benefit=line.name, why=str(error))
-            return None
-
-    def exchanged(self, source: Input) -> Stated:
-        """A stated figure in the case's currency."""
-        unit = set((source.unit or "").replace("*", "/").split("/"))
-        foreign = unit & self.measured.rates.keys()
-        return Stated(source, self.measured.rates[foreign.pop()] if foreign else None)
+        found: list[Decimal | None] = []
+        for place in range(many):
+            row = {n: c[place] if isinstance(c, list) else c for n, c in rows.items()}
+            try:
+                found.append(evaluate(term, row, Decimal))
+            except FormulaError:
+                found.append(None)
+        return found
 
     def benefit_line(
         self, line: BenefitLine, amounts: list[Decimal | None], unsplit: Collection[str]
     ) -> Line:
         """A benefit as a line of the result, due on the last day of each period."""
-        flows = [
-            Flow(slot.index, slot.end, amount)
-            for slot, amount in zip(self.slots, amounts, strict=True)
-            if amount is not None
-        ]
         return Line(
             line.benefit_id, line.name, "benefit", line.category, line.phase, line.audience,
-            amounts, flows, self._left_out(line, unsplit),
+            amounts, self.slots, None, self._left_out(line, unsplit),
         )  # fmt: skip
 
     def _left_out(self, line: BenefitLine, unsplit: Collection[str]) -> str | None:
@@ -195,22 +231,6 @@ class Valuing:
         if line.benefit_id in unsplit:
             return "overlap"
         return line.apart if line.apart not in self.included else None
-
-
-@dataclass(frozen=True, slots=True)
-class Stated:
-    """A stated input, with the rates into the case's currency where it needs them."""
-
-    source: Input
-    rates: Sequence[Decimal | None] | None
-
-    def at(self, index: int) -> Decimal | None:
-        """The figure for the period of that index, None where a rate is not known."""
-        found = self.source.stated(index)
-        if self.rates is None or found is None:
-            return found
-        rate = self.rates[index + 1]
-        return None if rate is None else found * rate
 
 
 def value(case: Case, measured: Measured, included: Collection[str] = ()) -> Valued:
