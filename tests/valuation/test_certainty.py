@@ -296,6 +296,26 @@ def test_a_case_without_lines_has_nulls_with_reasons(story: Story) -> None:
         story.key.get("valuation", f"/v1/cases/{empty}/{what}")
 
 
+def test_the_history_of_a_case_says_who_changed_what_and_why(story: Story) -> None:
+    answer = story.key.send(
+        "PATCH", "valuation", f"/v1/cases/{story.case}",
+        json={"discount_rate": "0.12", "reason": "The new rate of treasury"},
+    )  # fmt: skip
+    benefit = answer.json()["benefits"][0]["id"]
+    story.post(f"lines/{benefit}/withdraw", {"reason": "Nobody believes it"})
+    told = story.get("history")["entries"]
+    assert [entry["what"]["code"] for entry in told] == [
+        "case_opened", "cost_added", "benefit_added", "case_changed", "line_withdrawn",
+    ]  # fmt: skip
+    assert told[3]["reason"] == "The new rate of treasury"
+    assert "More deals won" in told[4]["what"]["text"]
+    path = f"/v1/cases/{story.case}/history"
+    swedish = story.key.send("GET", "valuation", path, headers={"Accept-Language": "sv"}).json()
+    assert "lade till kostnaden" in swedish["entries"][1]["what"]["text"]
+    then = story.get("history", known_at=told[1]["at"])["entries"]
+    assert len(then) == 2
+
+
 def test_the_same_voucher_with_another_amount_is_refused(story: Story) -> None:
     booking = {"item": "Licences", "amount": "100", "on": "2025-02-01", "reference": "V-1"}
     story.post("actuals", booking)

@@ -14,6 +14,8 @@ from services.valuation.api.shapes import (
     Case,
     CaseAnswer,
     CaseChange,
+    CaseHistory,
+    HistoryEntry,
     NewActual,
     NewCase,
     shown,
@@ -22,6 +24,7 @@ from services.valuation.domain.case import CaseBody
 from services.valuation.domain.schedule import MONTHS
 from services.valuation.queries import cases as queries
 from services.valuation.queries.definitions import BOOKED_COSTS_DEFINITION
+from services.valuation.queries.history import history
 from shared.errors import invalid
 from shared.ids import did_you_mean
 from shared.ledger import Transaction
@@ -73,6 +76,21 @@ def get_case(
         response.headers["ETag"] = f'"{state.revision}"'
         return CaseAnswer(
             case=shown(state), known_at=view.known_at, basis=view.basis.token, open=view.open
+        )
+
+
+@router.get("/cases/{case_id}/history")
+def show_case_history(
+    case_id: str, reader: Annotated[Reader, Depends(reads("valuation:read"))]
+) -> CaseHistory:
+    """Show who changed what in a case, when and why, in words."""
+    with reader.view() as view:
+        entries = [
+            HistoryEntry.model_validate({**entry._asdict(), "what": entry.what})
+            for entry in history(view, case_id)
+        ]
+        return CaseHistory(
+            entries=entries, known_at=view.known_at, basis=view.basis.token, open=view.open
         )
 
 

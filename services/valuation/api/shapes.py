@@ -12,7 +12,7 @@ from services.valuation.api.lines import Benefit, Category, Cost, shown_benefit,
 from services.valuation.domain.case import Case as State
 from services.valuation.domain.schedule import MONTHS
 from shared.money import Currency, DecimalString
-from shared.web.wire import Change, Key, Known, Wire
+from shared.web.wire import Change, InstantField, Key, Known, Text, Wire
 from shared.words import Id, Name, Reason
 
 MAX_YEARS = 100
@@ -125,6 +125,23 @@ class CaseAnswer(Known):
     """A case as known at a basis."""
 
     case: Case = Field(description="The case")
+
+
+class HistoryEntry(Wire):
+    """One change of a case."""
+
+    at: InstantField = Field(description="When it was recorded")
+    who: str = Field(description="Who changed it")
+    what: Text = Field(description="What changed, in words")
+    reason: str | None = Field(description="Why; null where none was asked for")
+    revision: int = Field(ge=1, description="Revision of the case after it")
+    position: int = Field(ge=1, description="Position in the ledger")
+
+
+class CaseHistory(Known):
+    """What happened to a case, oldest first."""
+
+    entries: list[HistoryEntry] = Field(description="Every change")
 
 
 class NewActual(Wire):
