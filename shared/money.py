@@ -19,7 +19,8 @@ from pydantic import (
 
 SIGNIFICANT_DIGITS = 15
 _FIGURE = Context(prec=SIGNIFICANT_DIGITS, rounding=ROUND_HALF_EVEN)
-_WIDE = Context(prec=60, rounding=ROUND_HALF_EVEN)
+# An amount that was computed may be absurd, and is rounded all the same.
+_VAST = Context(prec=400, rounding=ROUND_HALF_EVEN)
 _DECIMAL_PATTERN = r"^-?\d{1,15}(\.\d{1,6})?$"
 
 
@@ -111,7 +112,7 @@ def _trimmed(value: Decimal, wide: Context) -> Decimal:
 
 def round_money(value: Decimal, currency: str) -> Decimal:
     """An amount in the currency's minor unit, half-even."""
-    return value.quantize(_minor_unit(currency), ROUND_HALF_EVEN, _WIDE)
+    return value.quantize(_minor_unit(currency), ROUND_HALF_EVEN, _VAST)
 
 
 @cache

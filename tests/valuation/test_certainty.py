@@ -296,6 +296,23 @@ def test_a_case_without_lines_has_nulls_with_reasons(story: Story) -> None:
         story.key.get("valuation", f"/v1/cases/{empty}/{what}")
 
 
+def test_what_runs_away_is_said_and_breaks_nothing(story: Story) -> None:
+    story.post("benefits", {
+        **AMOUNT, "template": None, "name": "Runs away", "formula": " * ".join(["a"] * 40),
+        "inputs": {"a": {"value": "999999999999999", "unit": ""}},
+    })  # fmt: skip
+    story.post("costs", {"name": "Runs away too", "category": "other", "recurring": {
+        "from": "2025-01-01", "to": "2027-01-01", "every": "P1M", "amount": "900000000000000",
+        "indexation": "10"}})  # fmt: skip
+    found = story.get("valuation")
+    assert {"too_large"} <= {finding["code"] for finding in found["findings"]}
+    for what in ("sensitivity", "break-even", "risks", "report", "scenarios", "before-after"):
+        story.get(what)
+    wild = {"kind": "lognormal", "mean": "999999999999999", "sd": "999999999999999"}
+    of = "benefits/Runs away/inputs/a"
+    story.refused(422, "simulation", {"uncertain": [{"of": of, "distribution": wild}]})
+
+
 def test_the_history_of_a_case_says_who_changed_what_and_why(story: Story) -> None:
     answer = story.key.send(
         "PATCH", "valuation", f"/v1/cases/{story.case}",

@@ -13,7 +13,7 @@ from shared.words import Id
 
 MAX_PERIODS = 120
 Share = Annotated[DecimalString, Field(ge=0, le=1)]
-RateBody = Annotated[DecimalString, Field(gt=-1, le=10)]
+RateBody = Annotated[DecimalString, Field(ge=Decimal("-0.5"), le=10)]
 Figures = Annotated[list[DecimalString], Field(min_length=1, max_length=500)]
 
 

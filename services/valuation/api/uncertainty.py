@@ -32,6 +32,8 @@ from shared.words import Id
 
 router = make_router("uncertainty")
 MAX_DRAWS = 1_000_000
+# What is drawn is held in memory: 160 MB.
+MAX_FIGURES = 20_000_000
 
 
 class SwingShown(Wire):
@@ -208,14 +210,18 @@ def sensitivity_of(
     )  # fmt: skip
 
 
+def _significant(figure: Decimal) -> Decimal:
+    """A figure of any size, to the digits that a JSON number holds."""
+    return Decimal(f"{figure:.15g}")
+
+
 def _swing(one: Swing, currency: str) -> SwingShown:
-    places = Decimal("1e-10")
     turning = one.switching
     return SwingShown(
         assumption=one.assumption.address, label=one.assumption.label,
         figure=one.assumption.figure, relative=one.assumption.relative, low=one.low, high=one.high,
         npv_low=round_money(one.npv_low, currency), npv_high=round_money(one.npv_high, currency),
-        switching=None if turning is None else turning.quantize(places),
+        switching=None if turning is None else _significant(turning),
         reason="no_switch" if turning is None else None,
     )  # fmt: skip
 
@@ -234,8 +240,7 @@ def simulate_case(
         pointer = f"/uncertain/{place}"
         address = _address(case, one.of, addresses, pointer)
         spread[address] = distribution(world, pointer, one.distribution)
-    own = [a.address for a in assumptions(case) if a.input and a.input.distribution]
-    if not spread and not own:
+    if not spread and not _spread_by_themselves(case):
         detail = "Nothing is uncertain: give inputs a distribution, or name some in `uncertain`."
         raise invalid("/uncertain", detail, "nothing_uncertain")
     return simulation_of(known, body, spread, include or ())
@@ -248,10 +253,19 @@ def simulation_of(
     included: Collection[str],
 ) -> SimulationShown:
     """The simulation of a case as seen."""
+    many = body.draws * (len(spread) + len(_spread_by_themselves(known.case)))
+    if many > MAX_FIGURES:
+        detail = f"{many:,} random figures are asked for; the most is {MAX_FIGURES:,}."
+        raise invalid("/draws", detail, "too_many")
     found = simulate(
         known.case, known.measured, spread, draws=body.draws, seed=body.seed, included=included
     )
     return _simulation(known, body, found, {a.address: a.label for a in assumptions(known.case)})
+
+
+def _spread_by_themselves(case: Case) -> list[str]:
+    """The inputs that were stated with a distribution."""
+    return [a.address for a in assumptions(case) if a.input and a.input.distribution]
 
 
 def _address(case: Case, stated: str, known: dict[str, str], pointer: str) -> str:
@@ -318,7 +332,7 @@ def _units(found: Units, currency: str) -> UnitsShown:
     margin = found.margin
     return UnitsShown(
         benefit_id=found.line.benefit_id, name=found.line.name, what=found.what, units=found.units,
-        planned=None if found.planned is None else found.planned.quantize(Decimal("0.01")),
+        planned=None if found.planned is None else _significant(found.planned),
         margin_per_unit=None if margin is None else round_money(margin, currency),
         reason=found.reason,
     )  # fmt: skip

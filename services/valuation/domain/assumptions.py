@@ -85,7 +85,7 @@ def _apply(case: Case, override: Override, pointer: str) -> Case:
     parts = override.of.split("/")
     if override.of == "discount_rate":
         rate = _moved(case.body.discount_rate, override)
-        if rate <= -1 or rate > 10:
+        if not Decimal("-0.5") <= rate <= 10:
             raise invalid(pointer, f"A discount rate of {rate} makes no sense.", "outside")
         body: CaseBody = case.body.model_copy(update={"discount_rate": rate})
         return case.model_copy(update={"body": body})

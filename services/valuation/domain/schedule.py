@@ -15,6 +15,8 @@ from shared.expression import FormulaError, evaluate, parse
 from shared.periods import Calendar, add_months, period_holding
 
 MONTHS = {"month": 1, "quarter": 3, "year": 12}
+# More than any organisation moves in a period; beyond it a formula or an index has run away.
+MOST = Decimal(10) ** 24
 _STEP_MONTHS = {"P1M": 1, "P3M": 3, "P1Y": 12}
 
 
@@ -70,7 +72,7 @@ def planned_flows(
     rate that is needed is not known, or a formula can't be computed.
     """
     flows = _stated(line, slots)
-    if flows is None:
+    if flows is None or any(abs(flow.amount) > MOST for flow in flows):
         return None
     if rates is None:
         return [Flow(f.slot, f.on, f.amount * (1 + line.risk)) for f in flows]

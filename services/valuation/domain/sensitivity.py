@@ -18,7 +18,7 @@ from services.valuation.domain.valuation import Valuing, value
 
 # How far an assumption is followed for a turning point: ten times itself either way.
 _REACH = 10
-_STEPS, _HALVINGS = 40, 80
+_STEPS, _HALVINGS = 20, 50
 _TINY = Decimal("1e-15")
 
 

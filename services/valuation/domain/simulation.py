@@ -20,6 +20,7 @@ from services.valuation.domain.lines import BenefitLine, Distribution
 from services.valuation.domain.measured import Measured
 from services.valuation.domain.separable import ONE, Floats, Spread, evaluated
 from services.valuation.domain.valuation import Valuing, parsed, value
+from shared.errors import invalid
 
 # So many draws at a time stay in the processor's cache and bound the memory.
 _CHUNK = 4_096
@@ -56,11 +57,14 @@ def simulate(
     drawn = {one.address: draw(model.spread[one.address], one.address, seed, draws)
              for one in model.uncertain}  # fmt: skip
     npv, paid = np.empty(draws), np.zeros(model.places + 1, dtype=np.int64)
-    for start in range(0, draws, _CHUNK):
-        part = slice(start, min(start + _CHUNK, draws))
-        net = model.net({address: values[part] for address, values in drawn.items()})
-        npv[part] = net @ model.discount
-        paid += _paid_back(net)
+    with np.errstate(over="ignore", invalid="ignore"):
+        for start in range(0, draws, _CHUNK):
+            part = slice(start, min(start + _CHUNK, draws))
+            net = model.net({address: values[part] for address, values in drawn.items()})
+            npv[part] = net @ model.discount
+            paid += _paid_back(net)
+    if not np.isfinite(npv).all():
+        raise invalid("/uncertain", "What is drawn gives more than can be counted.", "too_large")
     return _summary(npv, np.cumsum(paid)[:-1] / draws, drawn)
 
 

@@ -18,6 +18,7 @@ CATALOGUE = {
     "input_missing": "{benefit} has no figure of {inputs} for {period}; the plan stands in the "
     "outlook.",
     "not_computable": "{benefit} can't be computed: {why}",
+    "too_large": "{benefit} comes to more than any organisation moves; look at its formula.",
     "actuals_unknown": "Booked costs can't be told: {why}. The plan stands instead.",
     "unknown_item": "{amount} was booked on {item}, which is no cost of this case.",
     "overlap": "{benefit} turns the same movement into money as {other}; it is left out of the "
@@ -30,7 +31,7 @@ CATALOGUE = {
     "unknown_phase": "The initiative has no phase {phase}.",
     "rests_on_posts": "{share} of the planned benefits are posts that are to be saved, which is "
     "weak evidence.",
-    "cost_unknown": "{cost} can't be told in the case's currency: no rate was recorded.",
+    "cost_unknown": "{cost} can't be computed, or told in the case's currency.",
     "rate_unknown": "Figures in {unit} can't be told in the case's currency: a rate is missing.",
     "no_rate": "No rate of {currency} was recorded for {period}.",
     "metric_unknown": "{metric} can't be asked: {why}",

@@ -15,7 +15,7 @@ from services.valuation.domain.finance import PRECISION
 from services.valuation.domain.guards import note_weaknesses, overlapping
 from services.valuation.domain.lines import BenefitLine, CostLine, Input
 from services.valuation.domain.measured import Measured, combined
-from services.valuation.domain.schedule import Flow, Slot, planned_flows, slots_of
+from services.valuation.domain.schedule import MOST, Flow, Slot, planned_flows, slots_of
 from shared.expression import FormulaError, Term, columns, evaluate, parse
 
 # A figure for every period, or one per period; None where it is not known.
@@ -204,7 +204,11 @@ class Valuing:
     ) -> Sequence[Decimal | None]:
         term = parsed(line.formula)
         try:
-            return columns(term, rows, many)
+            found_ = columns(term, rows, many)
+            if max(map(abs, found_)) <= MOST:
+                return found_
+            self.note("too_large", benefit=line.name)
+            return [None] * many
         except FormulaError as error:
             self.note("not_computable", benefit=line.name, why=str(error))
         found: list[Decimal | None] = []
