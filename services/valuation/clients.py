@@ -321,10 +321,13 @@ class GoalsClient:
         asked: dict[str, Any] = {"initiative_id": initiative_id, "limit": PAGE, **known}
         return self.peer.get("/v1/v2moms", V2momPage, credential, asked).items
 
-    def scorecard(self, credential: str, initiative_id: str, known: Known) -> list[ScoredGoal]:
-        """The goals of an initiative with where they stand."""
+    def scorecard(
+        self, credential: str, initiative_id: str, known: Known, metrics_basis: str | None
+    ) -> list[ScoredGoal]:
+        """The goals of an initiative with where they stand, by figures of one metrics basis."""
         path = f"/v1/initiatives/{initiative_id}/scorecard"
-        groups = self.peer.get(path, ScorecardRead, credential, dict(known)).groups
+        asked = {**known, "metrics_basis": metrics_basis}
+        groups = self.peer.get(path, ScorecardRead, credential, asked).groups
         return [goal for group in groups for goal in group.goals]
 
 

@@ -86,16 +86,16 @@ def state_risk_table(
 
 def _demand_unclaimed(transaction: Transaction, state: Case, line: BenefitLine) -> None:
     """Over all initiatives, the shares of one movement never exceed the whole of it."""
-    if not line.movements:
-        return
-    others = claimed(all_cases(transaction), line, state)
-    total = sum((share for _, share in others), line.attribution.share)
-    if total > 1:
+    known = list(all_cases(transaction)) if line.movements else []
+    for change in line.movements:
+        others = claimed(known, change, state)
+        total = sum((share for _, share in others), line.attribution.share)
+        if total <= 1:
+            continue
         who = ", ".join(f"{initiative} claims {share:f}" for initiative, share in others)
-        metrics = ", ".join(change.metric for change in line.movements)
         raise CONFLICT.refusal(
-            f"The shares of {metrics} over all initiatives would add up to {total:f}: {who}. Claim "
-            f"at most {1 - (total - line.attribution.share):f}, or settle it with them."
+            f"The shares of {change.metric} over all initiatives would add up to {total:f}: {who}. "
+            f"Claim at most {1 - (total - line.attribution.share):f}, or settle it with them."
         )
 
 

@@ -210,6 +210,9 @@ def distribution(world: World, pointer: str, body: DistributionBody) -> Distribu
     stated = Distribution(**body.model_dump())
     if body.kind != "history" or body.metric is None or body.periods is None:
         return stated
+    if world.metrics.metric(world.credential, body.metric).nature == "usage":
+        detail = f"{body.metric!r} measures usage; usage is not value and can't become money."
+        raise invalid(f"{pointer}/distribution/metric", detail, "usage_metric")
     (answer,) = world.replay([Asked(body.metric, tuple(body.periods))])
     if answer.replay is None:
         detail = answer.problem.detail if answer.problem else "The metric can't be asked."

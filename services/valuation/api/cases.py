@@ -136,7 +136,8 @@ def book_actual(
         "initiative": state.body.initiative_id,
         "phase": body.phase or line.phase,
         "category": body.category if "category" in body.model_fields_set else line.category,
-        "item": body.item,
+        # By its id, which stays when the line is named otherwise.
+        "item": line.cost_id,
         "amount": format(body.amount, "f"),
         "currency": state.body.currency,
         "reference": body.reference,

@@ -66,6 +66,8 @@ class DistributionBody(Wire):
         missing = [name for name in needs if getattr(self, name) is None]
         if missing:
             raise ValueError(f"a {self.kind} distribution needs {', '.join(needs)}")
+        if self.kind == "history" and (self.values is not None or self.weights is not None):
+            raise ValueError("the values of a history are read from its metric")
         ends = [x for x in (self.low, self.mode, self.high) if x is not None]
         if ends != sorted(ends):
             raise ValueError("low, mode and high must be in this order")

@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 from services.valuation.api.inputs import MAX_PERIODS, InputBody, RateBody, Share
 from services.valuation.domain.lines import BenefitLine, CostLine
 from services.valuation.domain.templates import TEMPLATES
-from shared.money import Currency, DecimalString
+from shared.money import Currency, DecimalString, bounded
 from shared.web.wire import Wire
 from shared.words import Id, Name, Prose, Reason
 
@@ -45,6 +45,7 @@ class _Priced(Wire):
         half = (self.quantity is None) != (self.unit_price is None)
         if half or (self.amount is None) != priced:
             raise ValueError("name either `amount`, or `quantity` and `unit_price`")
+        bounded(self.total)
         return self
 
     @property
@@ -294,6 +295,7 @@ def shown_cost(line: CostLine) -> dict[str, Any]:
     """A cost as the API shows it."""
     body = line.model_dump()
     body["id"] = body.pop("cost_id")
+    del body["factor"]
     if body["recurring"] is not None:
         body["recurring"]["from"] = body["recurring"].pop("from_")
     return body
@@ -308,7 +310,11 @@ def shown_benefit(line: BenefitLine) -> dict[str, Any]:
     body["adoption"] = {**(ramp or {}), "curve": None if stated else adoption}
     if body["adoption"].get("delay") and not stated:
         body["adoption"]["curve"] = adoption[body["adoption"]["delay"] :]
-    for source in body["inputs"].values():
+    for source in [*body["inputs"].values(), *body["planned"].values()]:
+        spread = source["distribution"]
+        if spread is not None and spread["kind"] == "history":
+            # They were read from the metric, and are more exact than what can be stated.
+            spread["values"] = None
         if source["metric_change"] is not None:
             # The filter is the baseline's own.
             del source["metric_change"]["where"]

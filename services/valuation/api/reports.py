@@ -30,6 +30,7 @@ from services.valuation.domain.charts import NAMES, ChartName, Spec
 from services.valuation.domain.measured import Baseline, Proof
 from services.valuation.domain.texts import sentence
 from shared.chain import canonical_json
+from shared.clock import format_instant
 from shared.errors import NOT_FOUND
 from shared.language import current_language
 from shared.web.routes import router as make_router
@@ -187,7 +188,15 @@ def _made(known: Seen, included: list[str]) -> Report:
         initiative=world.goals.initiative(world.credential, initiative_id, at).initiative.name,
         valuation=valuation_of(known, included),
         v2mom=_v2mom(world.goals.v2moms(world.credential, initiative_id, at)),
-        goals=[_goal(one) for one in world.goals.scorecard(world.credential, initiative_id, at)],
+        goals=[
+            _goal(one)
+            for one in world.goals.scorecard(
+                world.credential,
+                initiative_id,
+                {"known_at": format_instant(known.known_at)},
+                world.metrics_basis,
+            )
+        ],
         before_after=before_after_of(known, None).kpis,
         sensitivity=sensitivity.model_copy(update={"swings": sensitivity.swings[:WIDEST]}),
         simulation=simulation_of(known, SimulationAsked(), {}, included) if uncertain else None,

@@ -39,6 +39,8 @@ class Assumption:
     @property
     def bounds(self) -> tuple[Decimal | None, Decimal | None]:
         """Between which figures it makes sense."""
+        if self.address.startswith("costs/"):
+            return Decimal(0), None
         if self.address.rpartition("/")[2] in _SHARES and self.input is None:
             return Decimal(0), _ONE if not self.relative else None
         return None, None
@@ -137,22 +139,14 @@ def _share(figure: Decimal, override: Override, pointer: str) -> Decimal:
 
 def _cost(line: CostLine, what: str, override: Override, pointer: str) -> CostLine:
     if what == "risk":
-        return line.model_copy(update={"risk": _moved(line.risk, override)})
+        risk = _moved(line.risk, override)
+        if not 0 <= risk <= 10:
+            raise invalid(pointer, f"A risk of {risk} makes no sense; it is from 0 to 10.", "risk")
+        return line.model_copy(update={"risk": risk})
     if what != "amount" or override.factor is None:
         detail = "Of a cost, `risk` can be stated otherwise, and `amount` moved by a factor."
         raise invalid(f"{pointer}/of", detail, "unknown_assumption")
-    factor = override.factor
-    changed: dict[str, Any] = {}
-    if line.amounts is not None:
-        changed["amounts"] = [a * factor for a in line.amounts]
-    if line.once is not None:
-        changed["once"] = line.once.model_copy(update={"amount": line.once.amount * factor})
-    if line.recurring is not None:
-        amount = line.recurring.amount * factor
-        changed["recurring"] = line.recurring.model_copy(update={"amount": amount})
-    if line.formula is not None:
-        changed["formula"] = f"({line.formula}) * {factor:f}"
-    return line.model_copy(update=changed)
+    return line.model_copy(update={"factor": line.factor * override.factor})
 
 
 def _benefit(
@@ -164,7 +158,7 @@ def _benefit(
         if override.curve is not None:
             curve = override.curve
         else:
-            curve = [min(_ONE, a * (override.factor or _ONE)) for a in line.adoption]
+            curve = [min(_ONE, _moved(a, override)) for a in line.adoption]
         if any(not 0 <= share <= 1 for share in curve):
             raise invalid(pointer, "Adoption is a share from 0 to 1.", "share")
         return line.model_copy(update={"adoption": curve})

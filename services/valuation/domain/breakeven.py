@@ -42,7 +42,7 @@ def units(work: Valuing, valued: Valued, line: BenefitLine) -> Units:
         except FormulaError:
             return Units(line, what, None, None, None, "not_computable")
         sure = work.share(line) * (1 - work.risk(line))
-        if many <= 0 or made <= 0 or not sure:
+        if line.negative or many <= 0 or made <= 0 or not sure:
             return Units(line, what, None, planned, None, "no_margin")
         margin = made / many
         needed = valued.plan.pv_costs / margin / sure
@@ -67,5 +67,5 @@ def _weighted(work: Valuing, line: BenefitLine, counted: str) -> tuple[Decimal, 
         count = evaluate(unit, known, Decimal)
         made += evaluate(money, known, Decimal) * line.capture * split * factor
         many += count * factor
-        planned += count
+        planned += count * line.adoption[min(index, len(line.adoption) - 1)]
     return made, many, planned

@@ -11,7 +11,7 @@ from itertools import pairwise
 from services.valuation.domain.case import CaseBody
 from services.valuation.domain.lines import BenefitLine
 from services.valuation.domain.schedule import MONTHS, period_name, slots_of
-from shared.periods import Calendar, add_months, period_holding
+from shared.periods import add_months
 
 # Indicators that are asked for where the case's benefits do not name others.
 DEFAULT_KEYS = ("cac", "cltv-simple", "lead-conversion", "csat")
@@ -32,30 +32,24 @@ class Span:
 
 
 def after_span(body: CaseBody, go_live: date | None, ramp: int, today: date) -> Span:
-    """The last four periods that were over at the go-live, the ramp-up, and all whole ones since.
+    """The four periods that were over at the go-live, the ramp-up, and the case's periods since.
 
-    Periods are of the case's grain; without a go-live its start divides.
+    Without a go-live the case's start divides.
     """
     months, live = MONTHS[body.grain], go_live or body.start
-    holding = period_holding(live, body.grain, Calendar())
-    first = holding.start if holding.start == live else holding.end
-    end_before = holding.start
+    since = [slot for slot in slots_of(body)[1:] if slot.start >= live and slot.end <= today]
+    first = next((s.start for s in slots_of(body)[1:] if s.start <= live < s.end), live)
     before = [
-        (add_months(end_before, -n * months), add_months(end_before, -(n - 1) * months))
+        (add_months(first, -n * months), add_months(first, -(n - 1) * months))
         for n in range(_BEFORE, 0, -1)
     ]
-    since = []
-    start, last = first, slots_of(body)[-1].end
-    while (end := add_months(start, months)) <= min(today, max(last, first)):
-        since.append((start, end))
-        start = end
     left, kept = since[:ramp], since[ramp:]
     return Span(
         before=tuple(period_name(*p, body.grain) for p in before),
         before_whole=f"{before[0][0]}..{before[-1][1]}",
-        ramp=tuple(period_name(*p, body.grain) for p in left),
-        after=tuple(period_name(*p, body.grain) for p in kept),
-        after_whole=f"{kept[0][0]}..{kept[-1][1]}" if kept else None,
+        ramp=tuple(slot.name for slot in left),
+        after=tuple(slot.name for slot in kept),
+        after_whole=f"{kept[0].start}..{kept[-1].end}" if kept else None,
     )
 
 

@@ -78,10 +78,13 @@ def mirr(
     amounts = [float(f) for f in flows]
     if not any(a < 0 for a in amounts) or not any(a > 0 for a in amounts):
         return None
-    found = pyxirr.mirr(amounts, paid, earned)
-    if found is None or not math.isfinite(found):
+    try:
+        found = pyxirr.mirr(amounts, paid, earned)
+        if found is None or not math.isfinite(found):
+            return None
+        return float((1 + found) ** (1 / part) - 1)
+    except OverflowError:
         return None
-    return float((1 + found) ** (1 / part) - 1)
 
 
 def payback(flows: Sequence[Decimal], months: int) -> Months:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from decimal import Decimal
 from typing import Any, Protocol
 
@@ -37,14 +37,21 @@ def _same(a: MetricChange, b: MetricChange, measured: Measured) -> bool:
     return pair in measured.related or pair[::-1] in measured.related
 
 
-def overlapping(case: Case, measured: Measured) -> dict[str, str]:
+def overlapping(case: Case, measured: Measured, included: Collection[str] = ()) -> dict[str, str]:
     """Benefits that claim a movement that an earlier one claims, with that one's name.
 
     Such are left out of the totals until both say which part of it they claim.
     """
     found: dict[str, str] = {}
     counted: list[tuple[BenefitLine, list[MetricChange]]] = []
-    moving = [(line, line.movements) for line in case.benefits if line.status != "withdrawn"]
+    # What stands outside the totals anyway takes no movement from what stands in them.
+    moving = [
+        (line, line.movements)
+        for line in case.benefits
+        if line.status != "withdrawn"
+        and line.category != "non_financial"
+        and (line.apart is None or line.apart in included)
+    ]
     for line, moves in moving:
         other = next((b for b, theirs in counted if _twice(line, moves, b, theirs, measured)), None)
         if other is not None:
@@ -64,12 +71,12 @@ def _twice(
     return any(_same(a, b, measured) for a in moves for b in theirs)
 
 
-def claimed(cases: Iterable[Case], line: BenefitLine, mine: Case) -> list[tuple[str, Decimal]]:
-    """What other initiatives claim of the same movements in periods of this case.
+def claimed(cases: Iterable[Case], change: MetricChange, mine: Case) -> list[tuple[str, Decimal]]:
+    """What other initiatives claim of the same movement in periods of this case.
 
     Of several cases of one initiative, which are its options, the largest claim counts.
     """
-    wanted = {_movement(change) for change in line.movements}
+    wanted = {_movement(change)}
     first, last = slots_of(mine.body)[0].start, slots_of(mine.body)[-1].end
     claims: dict[str, Decimal] = {}
     for case in cases:

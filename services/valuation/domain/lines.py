@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import date
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
+from babel.numbers import is_currency
 from pydantic import BaseModel, ConfigDict, PlainSerializer
 
 Exact = Annotated[
@@ -154,6 +156,8 @@ class CostLine(Value):
     currency: str | None = None
     risk: Exact = Decimal(0)
     phase: str | None = None
+    # What a scenario multiplies the whole plan with.
+    factor: Exact = Decimal(1)
 
 
 class Attribution(Value):
@@ -248,5 +252,9 @@ class BenefitLine(Value):
 
 def money_inputs(inputs: Mapping[str, Input]) -> set[str]:
     """The currencies in which inputs are stated, by their units."""
-    words = (word for i in inputs.values() if i.unit for word in i.unit.replace("/", " ").split())
-    return {word for word in words if len(word) == 3 and word.isupper()}
+    return {found for i in inputs.values() for found in currencies(i.unit)}
+
+
+def currencies(unit: str | None) -> set[str]:
+    """The currencies in a unit as people write it."""
+    return {word for word in re.findall(r"\b[A-Z]{3}\b", unit or "") if is_currency(word)}

@@ -12,6 +12,9 @@ from services.valuation.domain.finance import PRECISION
 from services.valuation.domain.measured import Measured, Obstacle
 from services.valuation.domain.valuation import Valuing, value
 
+# Those that may cost most; each is computed without it and with its mitigations.
+MAX_OBSTACLES = 40
+
 
 @dataclass(frozen=True)
 class Worth:
@@ -31,7 +34,7 @@ def obstacle_worths(case: Case, measured: Measured, included: Collection[str] = 
     now = value(case, measured, included).plan.npv
     unique = {o.factor_id: o for found in measured.obstacles.values() for o in found}
     found = []
-    for obstacle in unique.values():
+    for obstacle in sorted(unique.values(), key=lambda o: -o.left)[:MAX_OBSTACLES]:
         gone = value(case, _with(measured, obstacle, ZERO), included).plan.npv
         less = value(case, _with(measured, obstacle, obstacle.possible), included).plan.npv
         found.append(

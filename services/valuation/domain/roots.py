@@ -43,6 +43,8 @@ def irr(flows: Sequence[Decimal], months: int) -> Rate:
         return pyxirr.irr(amounts, guess=guess)
 
     found = _rate(np.array(amounts), times, library)
+    if any(math.log1p(root) * 12 / months > _HIGHEST for root in found.roots):
+        return Rate(None, "out_of_range")
     yearly = tuple((1 + root) ** (12 / months) - 1 for root in found.roots)
     return Rate(yearly[0] if found.value is not None else None, found.status, yearly)
 
@@ -128,26 +130,32 @@ def _scanned(amounts: Floats, times: Floats) -> list[float]:
     size = np.abs(values)
     dips = np.nonzero((size[1:-1] <= size[:-2]) & (size[1:-1] <= size[2:]))[0] + 1
     for place in dips:
-        touch = _touch(amounts, times, float(grid[place - 1]), float(grid[place + 1]))
-        if touch is not None and all(abs(touch - known) > 1e-5 for known in found):
-            found.append(touch)
+        for touch in _touches(amounts, times, float(grid[place - 1]), float(grid[place + 1])):
+            if all(abs(touch - known) > _MERGE for known in found):
+                found.append(touch)
     rates = sorted(math.expm1(root) for root in found)
     return [r for n, r in enumerate(rates) if n == 0 or r - rates[n - 1] > _MERGE]
 
 
-def _touch(amounts: Floats, times: Floats, low: float, high: float) -> float | None:
-    """Where the value touches zero without crossing it, between two rates."""
+def _touches(amounts: Floats, times: Floats, low: float, high: float) -> list[float]:
+    """Where the value touches zero between two rates, or crosses it twice."""
     # The derivative by log(1 + rate) is the value of other flows, which cross where ours turn.
     slopes = -amounts * times
 
     def slope(at: float) -> float:
         return _value(slopes, times, at)
 
+    def value(at: float) -> float:
+        return _value(amounts, times, at)
+
     if (slope(low) < 0) == (slope(high) < 0):
-        return None
+        return []
     turn = _bisect(slope, low, high)
-    scale = _value(np.abs(amounts), times, turn)
-    return turn if abs(_value(amounts, times, turn)) <= _TOUCH * scale else None
+    if abs(value(turn)) <= _TOUCH * _value(np.abs(amounts), times, turn):
+        return [turn]
+    if (value(low) < 0) == (value(high) < 0) != (value(turn) < 0):
+        return [_bisect(value, low, turn), _bisect(value, turn, high)]
+    return []
 
 
 def _bisect(value: Callable[[float], float], low: float, high: float) -> float:

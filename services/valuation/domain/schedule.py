@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from functools import lru_cache
 
 from services.valuation.domain.case import CaseBody
-from services.valuation.domain.lines import CostLine, Recurring
+from services.valuation.domain.lines import CostLine, Recurring, currencies
 from shared.expression import FormulaError, evaluate, parse
 from shared.periods import Calendar, add_months, period_holding
 
@@ -64,32 +64,39 @@ def period_name(start: date, end: date, grain: str) -> str:
 
 
 def planned_flows(
-    line: CostLine, slots: Sequence[Slot], rates: Sequence[Decimal | None] | None = None
+    line: CostLine,
+    slots: Sequence[Slot],
+    rates: Sequence[Decimal | None] | None = None,
+    others: Mapping[str, Sequence[Decimal | None]] | None = None,
 ) -> list[Flow] | None:
     """A cost as planned, with its risk added and in the case's currency.
 
-    `rates` hold what one unit of the line's currency is worth per place of the axis. None where a
-    rate that is needed is not known, or a formula can't be computed.
+    `rates` hold what one unit of the line's currency is worth per place of the axis, `others` the
+    same of other currencies that its inputs may be stated in. None where a rate that is needed is
+    not known, or a formula can't be computed.
     """
-    flows = _stated(line, slots)
+    flows = _stated(line, slots, others or {})
     if flows is None or any(abs(flow.amount) > MOST for flow in flows):
         return None
+    raised = (1 + line.risk) * line.factor
     if rates is None:
-        return [Flow(f.slot, f.on, f.amount * (1 + line.risk)) for f in flows]
+        return [Flow(f.slot, f.on, f.amount * raised) for f in flows]
     found = []
     for flow in flows:
         rate = rates[flow.slot]
         if rate is None and flow.amount:
             return None
-        found.append(Flow(flow.slot, flow.on, flow.amount * (rate or 0) * (1 + line.risk)))
+        found.append(Flow(flow.slot, flow.on, flow.amount * (rate or 0) * raised))
     return found
 
 
-def _stated(line: CostLine, slots: Sequence[Slot]) -> list[Flow] | None:
+def _stated(
+    line: CostLine, slots: Sequence[Slot], rates: Mapping[str, Sequence[Decimal | None]]
+) -> list[Flow] | None:
     if line.amounts is not None:
         return [Flow(s.index, s.end, a) for s, a in zip(slots, line.amounts, strict=False)]
     if line.formula is not None:
-        return _computed(line, line.formula, slots)
+        return _computed(line, line.formula, slots, rates)
     flows = []
     if line.once is not None:
         place = slot_of(line.once.on, slots)
@@ -103,11 +110,23 @@ def _stated(line: CostLine, slots: Sequence[Slot]) -> list[Flow] | None:
     return flows
 
 
-def _computed(line: CostLine, formula: str, slots: Sequence[Slot]) -> list[Flow] | None:
+def _computed(
+    line: CostLine,
+    formula: str,
+    slots: Sequence[Slot],
+    rates: Mapping[str, Sequence[Decimal | None]],
+) -> list[Flow] | None:
     """A formula over inputs, of which each curve's first figure is that of the start."""
     term, flows = parse(formula), []
     for slot in slots:
-        stated = {n: i.stated(slot.index) or Decimal(0) for n, i in line.inputs.items()}
+        stated = {}
+        for name, source in line.inputs.items():
+            figure = source.stated(slot.index) or Decimal(0)
+            foreign = currencies(source.unit) & rates.keys()
+            rate = rates[foreign.pop()][slot.index] if foreign else Decimal(1)
+            if rate is None:
+                return None
+            stated[name] = figure * rate
         try:
             flows.append(Flow(slot.index, slot.end, evaluate(term, stated, Decimal)))
         except FormulaError:

@@ -19,6 +19,8 @@ from services.valuation.domain.valuation import Valuing, value
 # How far an assumption is followed for a turning point: ten times itself either way.
 _REACH = 10
 _STEPS, _HALVINGS = 20, 50
+# The first so many assumptions are moved; work grows with each, and with the lines.
+MAX_ASSUMPTIONS = 400
 _TINY = Decimal("1e-15")
 
 
@@ -107,7 +109,7 @@ def tornado(
     what makes sense for them.
     """
     worth, found = Worth(case, measured, included), []
-    for one in assumptions(case):
+    for one in assumptions(case)[:MAX_ASSUMPTIONS]:
         low, high = _ends(one, swing)
         at = _mover(worth, one)
         found.append(Swing(one, low, high, at(low), at(high), _switching(worth, one, at)))

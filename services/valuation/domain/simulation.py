@@ -63,7 +63,7 @@ def simulate(
             net = model.net({address: values[part] for address, values in drawn.items()})
             npv[part] = net @ model.discount
             paid += _paid_back(net)
-    if not np.isfinite(npv).all():
+    if not np.isfinite(npv).all() or not np.isfinite(np.square(npv / len(npv)).sum()):
         raise invalid("/uncertain", "What is drawn gives more than can be counted.", "too_large")
     return _summary(npv, np.cumsum(paid)[:-1] / draws, drawn)
 
@@ -202,16 +202,21 @@ class Model:
         here, periods = f"benefits/{line.benefit_id}", self.places - 1
         inputs = {}
         for name in line.inputs:
-            stated = self._work.stated(line.plan_of(name))
-            random = drawn.get(f"{here}/inputs/{name}")
-            if isinstance(stated, list):
+            plan = line.plan_of(name)
+            stated, random = self._work.stated(plan), drawn.get(f"{here}/inputs/{name}")
+            if isinstance(stated, list) and plan.curve is None:
+                # A single figure in another currency: its rates run over time.
+                single = plan.stated(0) or 1
+                rates = np.array([[float((x or 0) / single) for x in stated]])
+                inputs[name] = Spread(_column(random, float(single)), rates)
+            elif isinstance(stated, list):
                 figures = np.array([[float(x or 0) for x in stated]])
                 inputs[name] = Spread(_column(random, 1.0), figures)
             else:
                 inputs[name] = Spread(_column(random, float(stated or 0)), ONE)
-        knob = _column(drawn.get(f"{here}/capture"), float(line.capture))
-        knob = knob * _column(drawn.get(f"{here}/attribution"), float(self._work.share(line)))
-        knob = knob * (1 - _column(drawn.get(f"{here}/risk"), float(self._work.risk(line))))
+        knob = _held(drawn.get(f"{here}/capture"), float(line.capture))
+        knob = knob * _held(drawn.get(f"{here}/attribution"), float(self._work.share(line)))
+        knob = knob * (1 - _held(drawn.get(f"{here}/risk"), float(self._work.risk(line))))
         knob = knob * (float(line.overlap.share) if line.overlap else 1.0)
         gained = evaluated(parsed(line.formula), inputs)
         gained = gained.times(Spread(-knob if line.negative else knob, ONE))
@@ -221,11 +226,16 @@ class Model:
         if moved is None:
             found = gained.times(Spread(ONE, ramp))
         else:
-            found = gained.times(Spread(ONE, ONE, np.minimum(1.0, ramp * _column(moved, 1.0))))
+            found = gained.times(Spread(ONE, ONE, np.clip(ramp * _column(moved, 1.0), 0.0, 1.0)))
         if found.rest is None:
             return found
         many = (found.rest.shape[0], periods)
         return Spread(ONE, ONE, np.broadcast_to(found.rest, many))
+
+
+def _held(values: Floats | None, otherwise: float) -> Floats:
+    """A knob that was drawn: a share is from 0 to 1, whatever its distribution says."""
+    return np.clip(_column(values, otherwise), 0.0, 1.0)
 
 
 def _column(values: Floats | None, otherwise: float) -> Floats:

@@ -13,7 +13,7 @@ from services.valuation.domain.case import Case
 from services.valuation.domain.figures import ZERO, Figures, Frame, Line, figures
 from services.valuation.domain.finance import PRECISION
 from services.valuation.domain.guards import note_weaknesses, overlapping
-from services.valuation.domain.lines import BenefitLine, CostLine, Input
+from services.valuation.domain.lines import BenefitLine, CostLine, Input, currencies
 from services.valuation.domain.measured import Measured, combined
 from services.valuation.domain.schedule import MOST, Flow, Slot, planned_flows, slots_of
 from shared.expression import FormulaError, Term, columns, evaluate, parse
@@ -57,6 +57,12 @@ class Valuing:
         self.slots = slots_of(self.case.body)
         self.frame = Frame(self.case.body, self.slots, self.measured.go_live)
         self.periods = len(self.slots) - 1
+        # What was measured for another axis, as between two valuations, is fitted to this one.
+        self.elapsed = min(self.measured.elapsed, self.periods)
+        self.rates = {
+            currency: [*found[: len(self.slots)], *found[-1:] * (len(self.slots) - len(found))]
+            for currency, found in self.measured.rates.items()
+        }
 
     def note(self, code: str, **params: Any) -> None:
         """Keep a finding, once."""
@@ -69,8 +75,8 @@ class Valuing:
         """A cost as planned; nothing where its currency's rate is not known."""
         rates = None
         if line.currency not in (None, self.case.body.currency):
-            rates = self.measured.rates.get(str(line.currency), [None] * len(self.slots))
-        flows = planned_flows(line, self.slots, rates)
+            rates = self.rates.get(str(line.currency), [None] * len(self.slots))
+        flows = planned_flows(line, self.slots, rates, self.rates)
         if flows is None:
             self.note("cost_unknown", cost=line.name)
             return []
@@ -81,7 +87,11 @@ class Valuing:
         booked: dict[int, Decimal] = {}
         for name in (line.cost_id, line.name):
             for place, amount in self.measured.actuals.get(name, {}).items():
-                booked[place] = booked.get(place, ZERO) + amount
+                if place < len(self.slots):
+                    booked[place] = booked.get(place, ZERO) + amount
+        if 0 in booked and not any(flow.slot == 0 for flow in planned) and self.periods:
+            # What is booked on the first day belongs to its period where nothing was due before.
+            booked[1] = booked.get(1, ZERO) + booked.pop(0)
         kept = [flow for flow in planned if flow.slot not in booked]
         return kept + [Flow(at, self.slots[at].end, amount) for at, amount in booked.items()]
 
@@ -132,7 +142,7 @@ class Valuing:
         if not any(source.is_measured for source in line.inputs.values()):
             self.note("not_measured", benefit=line.name)
             return [ZERO, *[None] * self.periods]
-        elapsed, seen = self.measured.elapsed, self.measured.inputs.get(line.benefit_id, {})
+        elapsed, seen = self.elapsed, self.measured.inputs.get(line.benefit_id, {})
         found = {
             name: self._seen(seen.get(name, [])) if source.is_measured else self.stated(source)
             for name, source in line.inputs.items()
@@ -151,8 +161,8 @@ class Valuing:
 
     def _seen(self, figures_: Sequence[Decimal | None]) -> list[Decimal | None]:
         """Measured figures of the periods that are over; what was not asked for is not known."""
-        kept = list(figures_[: self.measured.elapsed])
-        return kept + [None] * (self.measured.elapsed - len(kept))
+        kept = list(figures_[: self.elapsed])
+        return kept + [None] * (self.elapsed - len(kept))
 
     def stated(self, source: Input) -> Column:
         """A stated input in the case's currency: one figure, or one per period."""
@@ -164,7 +174,7 @@ class Valuing:
         figures_ += [figures_[-1]] * (self.periods - len(figures_))
         if not foreign:
             return figures_
-        rates = self.measured.rates[foreign.pop()][1:]
+        rates = self.rates[foreign.pop()][1:]
         if None in rates:
             self.note("rate_unknown", unit=source.unit)
         return [
@@ -173,9 +183,9 @@ class Valuing:
 
     def _foreign(self, source: Input) -> set[str]:
         """The currency that an input is stated in, where it is not the case's."""
-        if not self.measured.rates or not source.unit:
+        if not self.rates or not source.unit:
             return set()
-        return set(source.unit.replace("*", "/").split("/")) & self.measured.rates.keys()
+        return currencies(source.unit) & self.rates.keys()
 
     def _modelled(
         self, line: BenefitLine, found: Mapping[str, Column], length: int | None = None
@@ -241,8 +251,8 @@ def value(case: Case, measured: Measured, included: Collection[str] = ()) -> Val
     """Compute a case from its lines and what was measured."""
     with localcontext(PRECISION):
         work = Valuing(case, measured, included)
-        unsplit = overlapping(case, measured)
-        length, reached = len(work.slots), measured.elapsed + 1
+        unsplit = overlapping(case, measured, included)
+        length, reached = len(work.slots), work.elapsed + 1
         planned_costs = {c.cost_id: work.planned_cost(c) for c in case.costs}
         planned = {b.benefit_id: work.planned_benefit(b) for b in case.benefits}
         realised = {b.benefit_id: work.realised_benefit(b) for b in case.benefits}
@@ -269,7 +279,7 @@ def value(case: Case, measured: Measured, included: Collection[str] = ()) -> Val
         done = series(actual, realised, reached)
         outlook = series(actual, expected, length)
         note_weaknesses(work.note, case, measured, plan, unsplit)
-    return Valued(plan, done, outlook, work.frame, measured.elapsed, work.findings)
+    return Valued(plan, done, outlook, work.frame, work.elapsed, work.findings)
 
 
 def _until(flows: Sequence[Flow], reached: int) -> Decimal:

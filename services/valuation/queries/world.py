@@ -112,9 +112,11 @@ class _Measuring:
         asked = {self._booked.identity: self._booked}
         for line in self.state.benefits:
             for source in line.inputs.values():
-                if source.is_measured and self.over:
+                if source.is_measured:
+                    # Baselines are read whether or not a period is over.
                     question = self._question(source)
-                    asked[question.identity] = question
+                    if self.over:
+                        asked[question.identity] = question
         answers = self.world.replay(list(asked.values()))
         self._answers = dict(zip(asked, answers, strict=True))
         for question, answer in zip(asked.values(), answers, strict=True):
@@ -199,7 +201,7 @@ class _Measuring:
         places = {name: index for index, name in booking_spans(self.slots)}
         items = {c.cost_id for c in self.state.costs} | {c.name for c in self.state.costs}
         for value in answer.replay.values:
-            if not value.numerator:
+            if value.numerator is None or not value.n:
                 continue
             item, place = value.group["item"], places[value.period]
             amount = None if value.reason else self._money(value, value.numerator, place)
