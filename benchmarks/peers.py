@@ -11,7 +11,7 @@ import psycopg
 
 from shared.clock import to_micros
 from shared.events import NewEvent
-from shared.ledger.rows import leaf_of
+from shared.ledger.ready import leaf_of
 from shared.ledger.tables import events
 
 COLUMNS = tuple(column.name for column in events.columns)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import socket
 import subprocess
@@ -78,4 +79,7 @@ def app() -> FastAPI:
 if __name__ == "__main__":
     set_up_logging("bench", "warning")
     port = int(os.environ["METRICS_PORT"])
-    uvicorn.Server(uvicorn.Config(app(), port=port, log_config=None, access_log=False)).run()
+    serving = app()
+    gc.collect()
+    gc.freeze()
+    uvicorn.Server(uvicorn.Config(serving, port=port, log_config=None, access_log=False)).run()

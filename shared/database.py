@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import psycopg
 from sqlalchemy import (
     BigInteger,
     Connection,
@@ -28,7 +29,7 @@ from sqlalchemy import (
     event,
 )
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from shared.clock import from_micros, require_aware, to_micros
@@ -153,6 +154,26 @@ class Database:
 
     def close(self) -> None:
         self.engine.dispose()
+
+
+@contextmanager
+def in_one_go(connection: Connection) -> Iterator[None]:
+    """Send statements of which no answer is read without waiting for each, where that is possible.
+
+    What fails is raised when the block ends, as SQLAlchemy would raise it.
+    """
+    if connection.dialect.name != "postgresql":
+        yield
+        return
+    driver = connection.connection.driver_connection
+    assert isinstance(driver, psycopg.Connection), "the driver of PostgreSQL is psycopg"
+    try:
+        with driver.pipeline():
+            yield
+    except psycopg.IntegrityError as error:
+        raise IntegrityError(None, None, error) from error
+    except psycopg.OperationalError as error:
+        raise OperationalError(None, None, error) from error
 
 
 def sqlite_path(url: str) -> Path | None:

@@ -19,7 +19,7 @@ class Payload(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class NewEvent(Struct, frozen=True, kw_only=True):
+class NewEvent(Struct, frozen=True, kw_only=True, gc=False):
     """A fact about to be appended.
 
     `source`, `event_id` and `sequence` identify it for ever within its tenant. `data` is canonical
@@ -42,8 +42,6 @@ class NewEvent(Struct, frozen=True, kw_only=True):
     actor: str = ""
     correlation_id: str = ""
     personal: Mapping[str, str] = {}
-    # The hash of all that it says, where that was computed before it was appended.
-    leaf: bytes = b""
 
     @property
     def identity(self) -> tuple[str, str, str]:
@@ -55,11 +53,16 @@ class NewEvent(Struct, frozen=True, kw_only=True):
         return (self.name, self.subject, self.occurred_at, self.occurred_on, self.data)
 
 
-class Event(NewEvent, frozen=True, kw_only=True):
-    """A fact of the ledger: a new event with its place in the order and its recording time."""
+class Event(NewEvent, frozen=True, kw_only=True, gc=False):
+    """A fact of the ledger: a new event with its place in the order and its recording time.
+
+    `leaf` is the hash of all else that it says, in which `salts` hide what is personal.
+    """
 
     position: int
     recorded_at: datetime
+    leaf: bytes
+    salts: Mapping[str, bytes] = {}
 
 
 _PayloadT = TypeVar("_PayloadT", bound=type[Payload])

@@ -12,7 +12,7 @@ from uuid import UUID
 
 from shared.errors import TOO_MANY_REQUESTS
 from shared.events import NewEvent
-from shared.ledger import Ledger, Outcome, hashed
+from shared.ledger import Ledger, Outcome, Ready, joined
 from shared.telemetry import EVENTS_APPENDED
 
 # At most this many tenants commit at once; a fifth waits, since 2 cores gain nothing from more.
@@ -23,7 +23,7 @@ MAX_WAITING_EVENTS = 50_000
 
 @dataclass(slots=True)
 class _Member:
-    events: Sequence[NewEvent]
+    batch: Ready
     atomic: bool
     done: Future[list[Outcome]] = field(default_factory=Future)
 
@@ -60,8 +60,7 @@ class GroupCommit:
     def submit(
         self, tenant_id: UUID, events: Sequence[NewEvent], *, atomic: bool = False
     ) -> Future[list[Outcome]]:
-        hashed(events)
-        member = _Member(events, atomic)
+        member = _Member(self._ledger.ready(events), atomic)
         with self._lock:
             if self._waiting + len(events) > MAX_WAITING_EVENTS:
                 raise TOO_MANY_REQUESTS.refusal(
@@ -85,22 +84,22 @@ class GroupCommit:
                 self._commit(tenant_id, group)
             finally:
                 with self._lock:
-                    self._waiting -= sum(len(m.events) for m in group)
+                    self._waiting -= sum(len(m.batch.events) for m in group)
 
     def _next_group(self, tenant_id: UUID) -> list[_Member]:
         with self._lock:
             queue = self._queues[tenant_id]
             group: list[_Member] = []
             size = 0
-            while queue and (not group or size + len(queue[0].events) <= MAX_GROUP_EVENTS):
+            while queue and (not group or size + len(queue[0].batch.events) <= MAX_GROUP_EVENTS):
                 if group and (group[0].atomic or queue[0].atomic):
                     break
                 member = queue.popleft()
                 if member.done.set_running_or_notify_cancel():
                     group.append(member)
-                    size += len(member.events)
+                    size += len(member.batch.events)
                 else:
-                    self._waiting -= len(member.events)
+                    self._waiting -= len(member.batch.events)
             if not group:
                 self._busy.discard(tenant_id)
                 del self._queues[tenant_id]
@@ -116,14 +115,14 @@ class GroupCommit:
         EVENTS_APPENDED.inc(sum(o.status == "accepted" for o in outcomes))
         start = 0
         for member in group:
-            end = start + len(member.events)
+            end = start + len(member.batch.events)
             member.done.set_result(outcomes[start:end])
             start = end
 
     def _append(self, tenant_id: UUID, group: list[_Member]) -> list[Outcome]:
-        together = [event for member in group for event in member.events]
+        together = joined([member.batch for member in group])
         with self._ledger.transaction(tenant_id) as transaction:
-            outcomes = transaction.append(together)
+            outcomes = transaction.append_ready(together)
             if group[0].atomic and any(o.status == "conflict" for o in outcomes):
                 raise RefusedWhole(outcomes)
         return outcomes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -134,9 +135,8 @@ def _add_running(app: typer.Typer, service: Service) -> None:
         with _clear_errors():
             settings = service.settings()
             set_up_logging(service.name, settings.log_level)
-            database, ledger = service.open(settings)
             config = uvicorn.Config(
-                service.create_app(settings, database, ledger),
+                _assembled(service, settings),
                 host=settings.host,
                 port=settings.port,
                 log_config=None,
@@ -166,6 +166,14 @@ def _add_running(app: typer.Typer, service: Service) -> None:
         """Bring the database to this version's schema."""
         with _clear_errors():
             service.migrate(service.settings())
+
+
+def _assembled(service: Service, settings: ServiceSettings) -> FastAPI:
+    """The service ready to answer; what stands by then stays, so that no collection looks at it."""
+    assembled = service.create_app(settings, *service.open(settings))
+    gc.collect()
+    gc.freeze()
+    return assembled
 
 
 def _add_care(app: typer.Typer, service: Service) -> None:

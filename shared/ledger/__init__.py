@@ -1,7 +1,8 @@
 """The ledger: every fact of one service and tenant, once, in one order, never changed."""
 
 from shared.ledger.basis import EMPTY_BASIS, Basis, basis_at, find_basis
-from shared.ledger.rows import Outcome, hashed, read_event
+from shared.ledger.ready import Ready, joined
+from shared.ledger.rows import Outcome, read_event
 from shared.ledger.transactions import Ledger, Transaction, View, new_event
 
 __all__ = [
@@ -9,11 +10,12 @@ __all__ = [
     "Basis",
     "Ledger",
     "Outcome",
+    "Ready",
     "Transaction",
     "View",
     "basis_at",
     "find_basis",
-    "hashed",
+    "joined",
     "new_event",
     "read_event",
 ]

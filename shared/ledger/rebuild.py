@@ -8,6 +8,7 @@ from uuid import UUID
 from sqlalchemy import Connection, Table, delete, select
 
 from shared.events import Event
+from shared.ledger.ready import Family
 from shared.ledger.rows import read_event
 from shared.ledger.tables import batches, events, heads, tenants
 from shared.ledger.transactions import Ledger, Transaction
@@ -33,6 +34,7 @@ def rebuild(
             transaction.connection.execute(delete(table).where(table.c.tenant_id == tenant_id))
         total = transaction.position
         for batch in _batches(transaction, tenant_id):
+            transaction.said_again = _said_again(transaction, batch)
             ledger.project(transaction, batch)
             done += len(batch)
             progress(done, total)
@@ -54,6 +56,28 @@ def _batches(transaction: Transaction, tenant_id: UUID) -> Iterator[list[Event]]
             .order_by(events.c.position)
         )
         yield [read_event(row._mapping) for row in rows]
+
+
+def _said_again(transaction: Transaction, batch: Sequence[Event]) -> set[Family]:
+    """Facts of a stored batch of which other versions are stored too, before it, in it or after."""
+    sibling = events.alias("sibling")
+    found = transaction.connection.execute(
+        select(events.c.source, events.c.event_id)
+        .where(
+            events.c.tenant_id == transaction.tenant_id,
+            events.c.position.between(batch[0].position, batch[-1].position),
+            select(sibling.c.position)
+            .where(
+                sibling.c.tenant_id == events.c.tenant_id,
+                sibling.c.source == events.c.source,
+                sibling.c.event_id == events.c.event_id,
+                sibling.c.sequence != events.c.sequence,
+            )
+            .exists(),
+        )
+        .distinct()
+    )
+    return {(row.source, row.event_id) for row in found}
 
 
 def head_of(connection: Connection, tenant_id: UUID) -> int:

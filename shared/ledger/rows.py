@@ -1,11 +1,12 @@
-"""How a batch becomes rows: identities looked up, positions given, leaves hashed, chain sealed."""
+"""How a batch becomes rows: identities looked up, positions given, rows written, chain sealed."""
 
 from __future__ import annotations
 
-import secrets
-from collections.abc import Iterable, Mapping, Sequence
+import json
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain as chained
 from itertools import repeat
 from typing import Any, Literal
 from uuid import UUID
@@ -13,38 +14,49 @@ from uuid import UUID
 from msgspec import Struct
 from msgspec.structs import force_setattr
 from sqlalchemy import Connection, RowMapping, insert, select, update
-from sqlalchemy.exc import IntegrityError
 
 from shared import chain
 from shared.clock import to_micros
-from shared.events import Event, NewEvent
-from shared.ledger.arrays import BytesArray, bigints, texts
+from shared.database import in_one_go
+from shared.events import Event
+from shared.ledger.arrays import column
 from shared.ledger.basis import Basis
+from shared.ledger.ready import Family, Ready, laid_out
 from shared.ledger.tables import batches, events, heads, personal
 
 _COLUMNS = tuple(column.name for column in events.columns)
-_STORED_FIELDS = tuple(name for name in Event.__struct_fields__ if name != "personal")
-_NUMBERS = ("revision", "schema_number", "occurred_at")
+_STORED_FIELDS = tuple(
+    name for name in Event.__struct_fields__ if name not in ("personal", "salts")
+)
 LOOKUP_CHUNK = 500
-_SALT_BYTES = 16
+# So many rows go into SQLite with one statement: it lets other threads of this process work while
+# it runs, and 18 columns of so many rows are well below what it takes as parameters.
+_SQLITE_ROWS = 250
+_ROW = f"({', '.join('?' for _ in _COLUMNS)})"
+_SQLITE_INSERT = f"INSERT INTO events ({', '.join(_COLUMNS)}) VALUES {_ROW}"
+_SQLITE_INSERT_MANY = _SQLITE_INSERT + f", {_ROW}" * (_SQLITE_ROWS - 1)
+Identity = tuple[str, str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class Stamp:
-    """What the ledger adds to all events of a batch."""
-
-    first_position: int
-    recorded_at: datetime
-    actor: str
-    correlation_id: str
-
-
-class Outcome(Struct, frozen=True):
+class Outcome(Struct, frozen=True, gc=False):
     """What became of one event of a batch; `position` is where its identity stands."""
 
     status: Literal["accepted", "duplicate", "conflict"]
     position: int
     event: Event | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Inserted:
+    """What a batch gave: an outcome for each event, the events stored, the head then.
+
+    `said_again` are the facts of which a stored event is a version beside others.
+    """
+
+    outcomes: list[Outcome]
+    events: list[Event]
+    basis: Basis
+    said_again: Collection[Family] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,232 +72,164 @@ def read_event(row: RowMapping) -> Event:
 
 
 def insert_events(
-    connection: Connection,
-    tenant_id: UUID,
-    new: Sequence[NewEvent],
-    stamp: Stamp,
-) -> list[Outcome]:
-    """Insert those events whose identity is new, with dense positions; one outcome each."""
-    firsts = _first_of_each_identity(new)
-    known: dict[tuple[str, str, str], _Known] = {}
-    fresh, salts = _recorded(firsts.values(), stamp)
-    if not _try_insert(connection, tenant_id, fresh):
-        known = _look_up(connection, tenant_id, list(firsts))
-        fresh, salts = _recorded([e for key, e in firsts.items() if key not in known], stamp)
-        _insert(connection, tenant_id, fresh)
-    if salts:
-        _insert_personal(connection, tenant_id, fresh, salts)
-    if len(fresh) == len(new):
-        return [Outcome("accepted", e.position, e) for e in fresh]
-    positions = {e.identity: e for e in fresh}
-    return [_outcome(e, firsts, positions, known) for e in new]
+    connection: Connection, tenant_id: UUID, batch: Ready, head: Basis, recorded_at: datetime
+) -> Inserted:
+    """Insert those events whose identity is new, with dense positions after the head, and seal it.
+
+    The head's lock is held, so that what is looked up here stays so until the commit.
+    """
+    versions = _versions(connection, tenant_id, batch)
+    if not versions and not batch.repeats:
+        basis = _extend(connection, tenant_id, batch, head, recorded_at)
+        outcomes = [Outcome("accepted", e.position, e) for e in batch.events]
+        return Inserted(outcomes, batch.events, basis)
+    firsts: dict[Identity, Event] = {}
+    for event in batch.events:
+        firsts.setdefault(event.identity, event)
+    again = [i for i in firsts if i[2] in versions.get(i[:2], ())]
+    known = _look_up(connection, tenant_id, again) if again else {}
+    fresh = [event for identity, event in firsts.items() if identity not in known]
+    left = laid_out(fresh, pack=bool(batch.packed))
+    basis = _extend(connection, tenant_id, left, head, recorded_at) if fresh else head
+    outcomes = [_outcome(event, firsts[event.identity], known) for event in batch.events]
+    return Inserted(outcomes, fresh, basis, _said_again(fresh, versions))
 
 
-def _first_of_each_identity(
-    new: Sequence[NewEvent],
-) -> dict[tuple[str, str, str], NewEvent]:
-    firsts: dict[tuple[str, str, str], NewEvent] = {}
-    for event in new:
-        firsts.setdefault((event.source, event.event_id, event.sequence), event)
-    return firsts
+def _extend(
+    connection: Connection, tenant_id: UUID, batch: Ready, head: Basis, recorded_at: datetime
+) -> Basis:
+    """Write events that are new, all of them, behind the head; the head then."""
+    # Nobody else has seen these events yet.
+    for position, event in enumerate(batch.events, head.position + 1):
+        force_setattr(event, "position", position)
+        force_setattr(event, "recorded_at", recorded_at)
+    with in_one_go(connection):
+        _insert(connection, tenant_id, batch)
+        return _seal(connection, tenant_id, head, batch.events)
 
 
-def _outcome(
-    event: NewEvent,
-    firsts: Mapping[tuple[str, str, str], NewEvent],
-    inserted: Mapping[tuple[str, str, str], Event],
-    known: Mapping[tuple[str, str, str], _Known],
-) -> Outcome:
-    first = firsts[event.identity]
-    if event.identity in known:
-        standing = known[event.identity]
+def _versions(connection: Connection, tenant_id: UUID, batch: Ready) -> dict[Family, set[str]]:
+    """The sequences under which facts of the batch are stored already."""
+    by_source: dict[str, list[str]] = {}
+    for source, event_id in batch.families:
+        by_source.setdefault(source, []).append(event_id)
+    found: dict[Family, set[str]] = {}
+    for source, ids in by_source.items():
+        rows = connection.exec_driver_sql(*_versions_query(connection, tenant_id, source, ids))
+        for event_id, sequence in rows:
+            found.setdefault((source, event_id), set()).add(sequence)
+    return found
+
+
+def _versions_query(
+    connection: Connection, tenant_id: UUID, source: str, ids: Sequence[str]
+) -> tuple[str, Any]:
+    asked = "SELECT event_id, sequence FROM events WHERE tenant_id = {0} AND source = {0}"
+    if connection.dialect.name == "postgresql":
+        array = column(ids, "text").array()
+        # As a list of unknown length: a planner without statistics takes a long one for all there
+        # is, and then reads all that the organisation has.
+        among = " AND event_id = ANY(ARRAY(SELECT unnest(%s)))"
+        return asked.format("%s") + among, (tenant_id, source, array)
+    among = " AND event_id IN (SELECT value FROM json_each(?))"
+    return asked.format("?") + among, (tenant_id.hex, source, json.dumps(ids))
+
+
+def _said_again(fresh: Sequence[Event], versions: Mapping[Family, set[str]]) -> set[Family]:
+    """Facts of which a new version stands beside another one, old or new."""
+    seen: set[Family] = set()
+    again: set[Family] = set()
+    for event in fresh:
+        family = (event.source, event.event_id)
+        if family in seen or family in versions:
+            again.add(family)
+        seen.add(family)
+    return again
+
+
+def _outcome(event: Event, first: Event, known: Mapping[Identity, _Known]) -> Outcome:
+    standing = known.get(event.identity)
+    if standing is not None:
         same = standing.content == event.content and all(
             value is None or value == event.personal.get(field)
             for field, value in standing.personal.items()
         )
         return Outcome("duplicate" if same else "conflict", standing.position)
-    stored = inserted[event.identity]
     if event is first:
-        return Outcome("accepted", stored.position, stored)
+        return Outcome("accepted", event.position, event)
     same = first.content == event.content and first.personal == event.personal
-    return Outcome("duplicate" if same else "conflict", stored.position)
+    return Outcome("duplicate" if same else "conflict", first.position)
 
 
-def _recorded(
-    new: Iterable[NewEvent], stamp: Stamp
-) -> tuple[list[Event], dict[int, dict[str, bytes]]]:
-    """Events with their places, leaves and recording time; salts of personal fields by position."""
-    fresh: list[Event] = []
-    salts: dict[int, dict[str, bytes]] = {}
-    for position, e in enumerate(new, stamp.first_position):
-        committed: Mapping[str, str] = {}
-        if e.personal:
-            salts[position] = {field: secrets.token_bytes(_SALT_BYTES) for field in e.personal}
-            committed = commitments(e.personal, salts[position])
-        actor = e.actor or stamp.actor
-        fresh.append(
-            Event(
-                source=e.source, event_id=e.event_id, name=e.name, occurred_at=e.occurred_at,
-                data=e.data, sequence=e.sequence, stream=e.stream, revision=e.revision,
-                schema_number=e.schema_number, subject=e.subject, occurred_on=e.occurred_on,
-                backfill=e.backfill, actor=actor, correlation_id=stamp.correlation_id,
-                personal=e.personal, position=position, recorded_at=stamp.recorded_at,
-                leaf=e.leaf
-                if e.leaf and not stamp.correlation_id
-                else _leaf(e, actor, stamp.correlation_id, committed),
-            )
-        )  # fmt: skip
-    return fresh, salts
+def _insert(connection: Connection, tenant_id: UUID, batch: Ready) -> None:
+    if batch.packed:
+        _insert_postgresql(connection, tenant_id, batch)
+    else:
+        _insert_sqlite(connection, tenant_id, batch)
+    if any(event.personal for event in batch.events):
+        _insert_personal(connection, tenant_id, batch.events)
 
 
-def commitments(values: Mapping[str, str], salts: Mapping[str, bytes]) -> dict[str, str]:
-    return {field: chain.commitment(salts[field], value) for field, value in values.items()}
-
-
-def hashed(new: Sequence[NewEvent]) -> None:
-    """Hash events before they are appended: that needs no lock, and others wait for it.
-
-    Only where nothing is added to what they say: they name their actor, have no personal fields
-    (whose commitments need a salt), and are appended without a correlation.
-    """
-    for event in new:
-        if event.actor and not event.personal:
-            force_setattr(event, "leaf", _leaf(event, event.actor, "", {}))
-
-
-def leaf_of(event: NewEvent, committed: Mapping[str, str]) -> bytes:
-    """The hash of all that an event says, without its position and recording time."""
-    return _leaf(event, event.actor, event.correlation_id, committed)
-
-
-def _leaf(event: NewEvent, actor: str, correlation_id: str, committed: Mapping[str, str]) -> bytes:
-    return chain.leaf_hash(
-        [
-            1, event.source, event.event_id, event.sequence, event.stream, event.revision,
-            event.name, event.schema_number, event.subject, to_micros(event.occurred_at),
-            event.occurred_on.isoformat() if event.occurred_on else None, event.backfill,
-            actor, correlation_id, event.data, sorted(committed.items()),
-        ]
-    )  # fmt: skip
-
-
-def _try_insert(connection: Connection, tenant_id: UUID, fresh: Sequence[Event]) -> bool:
-    """Insert all or nothing; False where some identity is there already."""
-    savepoint = connection.begin_nested()
-    try:
-        inserted = _insert(connection, tenant_id, fresh, " ON CONFLICT DO NOTHING")
-    except IntegrityError:
-        savepoint.rollback()
-        raise
-    if inserted == len(fresh):
-        savepoint.commit()
-        return True
-    savepoint.rollback()
-    return False
-
-
-def _columns(fresh: Sequence[Event]) -> dict[str, list[Any]]:
-    """The events' columns as stored, but for what the whole batch shares."""
-    return {
-        "source": [e.source for e in fresh],
-        "event_id": [e.event_id for e in fresh],
-        "sequence": [e.sequence for e in fresh],
-        "stream": [e.stream for e in fresh],
-        "revision": [e.revision for e in fresh],
-        "name": [e.name for e in fresh],
-        "schema_number": [e.schema_number for e in fresh],
-        "subject": [e.subject for e in fresh],
-        "occurred_at": [to_micros(e.occurred_at) for e in fresh],
-        "occurred_on": [None if e.occurred_on is None else e.occurred_on.isoformat()
-                        for e in fresh],
-        "backfill": [e.backfill for e in fresh],
-        "actor": [e.actor for e in fresh],
-        "leaf": [e.leaf for e in fresh],
-        "data": [e.data for e in fresh],
-    }  # fmt: skip
-
-
-def _insert(
-    connection: Connection, tenant_id: UUID, fresh: Sequence[Event], on_conflict: str = ""
-) -> int:
-    if not fresh:
-        return 0
-    if connection.dialect.name == "postgresql":
-        return _insert_postgresql(connection, tenant_id, fresh, on_conflict)
+def _insert_sqlite(connection: Connection, tenant_id: UUID, batch: Ready) -> None:
+    stored, size = batch.events, len(batch.events)
     shared = {
         "tenant_id": tenant_id.hex,
-        "recorded_at": to_micros(fresh[0].recorded_at),
-        "correlation_id": fresh[0].correlation_id,
+        "recorded_at": to_micros(stored[0].recorded_at),
+        "correlation_id": stored[0].correlation_id,
     }
-    columns = _columns(fresh)
-    columns["position"] = [e.position for e in fresh]
-    placeholders = ", ".join("?" for _ in _COLUMNS)
-    statement = f"INSERT INTO events ({', '.join(_COLUMNS)}) VALUES ({placeholders}){on_conflict}"
-    rows = zip(
-        *(repeat(shared[c], len(fresh)) if c in shared else columns[c] for c in _COLUMNS),
-        strict=True,
+    values = {**batch.values, "position": [e.position for e in stored]}
+    rows = list(
+        zip(*(repeat(shared[c], size) if c in shared else values[c] for c in _COLUMNS), strict=True)
     )
-    return connection.exec_driver_sql(statement, list(rows)).rowcount
+    whole = size - size % _SQLITE_ROWS
+    for start in range(0, whole, _SQLITE_ROWS):
+        flat = tuple(chained.from_iterable(rows[start : start + _SQLITE_ROWS]))
+        connection.exec_driver_sql(_SQLITE_INSERT_MANY, flat)
+    if whole < size:
+        connection.exec_driver_sql(_SQLITE_INSERT, rows[whole:])
 
 
-def _insert_postgresql(
-    connection: Connection, tenant_id: UUID, fresh: Sequence[Event], on_conflict: str
-) -> int:
+def _insert_postgresql(connection: Connection, tenant_id: UUID, batch: Ready) -> None:
     """One INSERT ... SELECT FROM unnest: a value for what all share, an array for what varies."""
+    first = batch.events[0]
     values: dict[str, Any] = {
         "tenant_id": tenant_id,
-        "recorded_at": to_micros(fresh[0].recorded_at),
-        "correlation_id": fresh[0].correlation_id,
-        "first": fresh[0].position - 1,
+        "recorded_at": to_micros(first.recorded_at),
+        "correlation_id": first.correlation_id,
+        "before": first.position - 1,
     }
     selected = {
         "tenant_id": "%(tenant_id)s::uuid", "recorded_at": "%(recorded_at)s::bigint",
-        "correlation_id": "%(correlation_id)s::text", "position": "%(first)s::bigint + place",
+        "correlation_id": "%(correlation_id)s::text", "position": "%(before)s::bigint + place",
     }  # fmt: skip
-    arrays = []
-    for name, column in _columns(fresh).items():
-        kind = "bytea" if name == "leaf" else "bigint" if name in _NUMBERS else "text"
-        if name not in ("leaf", "data") and all(value == column[0] for value in column):
-            values[name], selected[name] = column[0], f"%({name})s::{kind}"
-            continue
-        arrays.append(name)
-        values[name] = (
-            BytesArray(column) if kind == "bytea"
-            else bigints(column) if kind == "bigint" else texts(column)
-        )  # fmt: skip
-    unnested = ", ".join(
-        f"%({a})s::{'bytea' if a == 'leaf' else 'bigint' if a in _NUMBERS else 'text'}[]"
-        for a in arrays
-    )
+    arrays = {name: c for name, c in batch.packed.items() if not c.uniform}
+    for name, packed in batch.packed.items():
+        values[name] = packed.array() if name in arrays else packed.same
+        if name not in arrays:
+            selected[name] = f"%({name})s::{packed.kind}"
+    unnested = ", ".join(f"%({name})s::{c.kind}[]" for name, c in arrays.items())
     statement = (
         f"INSERT INTO events ({', '.join(_COLUMNS)})"
         f" SELECT {', '.join(selected.get(c, c) for c in _COLUMNS)}"
         f" FROM unnest({unnested}) WITH ORDINALITY AS new ({', '.join([*arrays, 'place'])})"
-        f"{on_conflict}"
     )
-    return connection.exec_driver_sql(statement, values).rowcount
+    connection.exec_driver_sql(statement, values)
 
 
-def _insert_personal(
-    connection: Connection,
-    tenant_id: UUID,
-    stored: Sequence[Event],
-    salts: Mapping[int, Mapping[str, bytes]],
-) -> None:
+def _insert_personal(connection: Connection, tenant_id: UUID, stored: Sequence[Event]) -> None:
     rows = [
         {
             "tenant_id": tenant_id,
             "position": e.position,
             "field": field,
-            "commitment": chain.commitment(salts[e.position][field], value),
-            "salt": salts[e.position][field],
+            "commitment": chain.commitment(e.salts[field], value),
+            "salt": e.salts[field],
             "value": value,
         }
         for e in stored
         for field, value in e.personal.items()
     ]
-    if rows:
-        connection.execute(insert(personal), rows)
+    connection.execute(insert(personal), rows)
 
 
 def _look_up(
@@ -328,7 +272,7 @@ def personal_values(
     return found
 
 
-def seal(connection: Connection, tenant_id: UUID, head: Basis, appended: Sequence[Event]) -> Basis:
+def _seal(connection: Connection, tenant_id: UUID, head: Basis, appended: Sequence[Event]) -> Basis:
     """Write the batch's root and chain value, and move the head."""
     first, last = appended[0].position, appended[-1].position
     assert first == head.position + 1, "positions leave no gap"

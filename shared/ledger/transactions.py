@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any, Literal, TypeVar
 from uuid import UUID
 
-from sqlalchemy import Connection, select, text
+from sqlalchemy import Connection, func, null, select
 from sqlalchemy.exc import IntegrityError
 
 from shared import chain
@@ -18,7 +18,8 @@ from shared.errors import CONFLICT, STALE, UNAVAILABLE
 from shared.events import Event, NewEvent, Payload, event, name_of
 from shared.ids import new_id
 from shared.ledger.basis import Basis, basis_at, find_basis, head_basis
-from shared.ledger.rows import LOOKUP_CHUNK, Outcome, Stamp, insert_events, read_event, seal
+from shared.ledger.ready import Family, Ready, joined, ready
+from shared.ledger.rows import LOOKUP_CHUNK, Outcome, insert_events, read_event
 from shared.ledger.tables import events, heads, tenants
 
 _Found = TypeVar("_Found")
@@ -103,8 +104,10 @@ class Transaction(View):
         self._ledger = ledger
         self.actor = actor
         self.correlation_id = correlation
-        head, moment = ledger.lock_head(connection, tenant_id)
-        super().__init__(connection, tenant_id, head, moment, True)
+        # Facts of the batch that is being projected of which it is not the only version.
+        self.said_again: Collection[Family] = ()
+        head, self._locked_at = ledger.lock_head(connection, tenant_id)
+        super().__init__(connection, tenant_id, head, self._locked_at, True)
 
     def once(self, name: str, look_up: Callable[[], _Found]) -> _Found:
         """Looked up anew: what this transaction appended may have changed it."""
@@ -117,10 +120,16 @@ class Transaction(View):
         is stored and neither hinders its neighbours. Refuses with `stale` where another writer
         took the revision that an event names.
         """
+        return self.append_ready(self._ready(new)) if new else []
+
+    def append_ready(self, batch: Ready) -> list[Outcome]:
+        """Append a batch that was hashed and laid out before this lock was taken."""
         if self.position == 0:
-            new = [self._opening(), *new]
-            return self._append(new)[1:]
-        return self._append(new) if new else []
+            return self._append(joined([self._ready([self._opening()]), batch]))[1:]
+        return self._append(batch)
+
+    def _ready(self, new: Sequence[NewEvent]) -> Ready:
+        return self._ledger.ready(new, actor=self.actor, correlation_id=self.correlation_id)
 
     def record(
         self,
@@ -147,19 +156,25 @@ class Transaction(View):
         )
         return revision + len(payloads)
 
-    def _append(self, new: Sequence[NewEvent]) -> list[Outcome]:
-        recorded_at = self._ledger.next_recorded_at(self.connection, self.basis)
-        stamp = Stamp(self.position + 1, recorded_at, self.actor, self.correlation_id)
+    def _append(self, batch: Ready) -> list[Outcome]:
+        recorded_at = self._recorded_at()
         try:
-            outcomes = insert_events(self.connection, self.tenant_id, new, stamp)
+            inserted = insert_events(
+                self.connection, self.tenant_id, batch, self.basis, recorded_at
+            )
         except IntegrityError as error:
             raise STALE.refusal("Someone else changed this meanwhile; read it again.") from error
-        accepted = [o.event for o in outcomes if o.event is not None]
-        if accepted:
-            self.basis = seal(self.connection, self.tenant_id, self.basis, accepted)
+        if inserted.events:
+            self.basis = inserted.basis
             self.known_at = recorded_at
-            self._ledger.project(self, accepted)
-        return outcomes
+            self.said_again = inserted.said_again
+            self._ledger.project(self, inserted.events)
+        return inserted.outcomes
+
+    def _recorded_at(self) -> datetime:
+        """When the next batch is recorded: at the time under the lock, after the batch before."""
+        before = self.basis.recorded_at
+        return self._locked_at if before is None else max(self._locked_at, before + MICROSECOND)
 
     def _opening(self) -> NewEvent:
         clock = "simulated" if self._ledger.simulated else "system"
@@ -191,6 +206,11 @@ class Ledger:
         self.clock = clock
         self.project = projector
         self.simulated = simulated
+
+    def ready(self, new: Sequence[NewEvent], *, actor: str = "", correlation_id: str = "") -> Ready:
+        """A batch hashed and laid out for this ledger's database; needs no lock."""
+        pack = self.database.is_postgresql
+        return ready(new, pack=pack, actor=actor, correlation_id=correlation_id)
 
     @contextmanager
     def view(
@@ -252,7 +272,13 @@ class Ledger:
 
     def lock_head(self, connection: Connection, tenant_id: UUID) -> tuple[Basis, datetime]:
         """Lock the tenant's head row, made on first use; its basis and the time under the lock."""
-        locked = select(heads).where(heads.c.tenant_id == tenant_id).with_for_update()
+        # The database's clock is read with the row that was waited for, not before.
+        clock = func.clock_timestamp() if self.database.is_postgresql else null()
+        locked = (
+            select(heads, clock.label("now"))
+            .where(heads.c.tenant_id == tenant_id)
+            .with_for_update()
+        )
         row = connection.execute(locked).one_or_none()
         if row is None:
             self._make_head(connection, tenant_id)
@@ -264,7 +290,7 @@ class Ledger:
                 else "This ledger's time is real; it can't be extended under a simulated clock."
             )
         basis = Basis(row.position, row.chain, row.recorded_at if row.position else None)
-        return basis, self._now(connection)
+        return basis, self._agreed(row.now)
 
     def _make_head(self, connection: Connection, tenant_id: UUID) -> None:
         insert_once(
@@ -288,26 +314,18 @@ class Ledger:
             },
         )
 
-    def _now(self, connection: Connection) -> datetime:
+    def _agreed(self, database_now: datetime | None) -> datetime:
+        """The time under the lock; refuses where the database's clock and ours are apart."""
         now = self.clock.now()
-        if self.simulated or not self.database.is_postgresql:
+        if self.simulated or database_now is None:
             return now
-        database_now = connection.execute(text("SELECT clock_timestamp()")).scalar_one()
         if abs(database_now - now) > MAX_CLOCK_SKEW:
             raise UNAVAILABLE.refusal(
                 "The clocks of the database and of this service differ by more than "
                 f"{MAX_CLOCK_SKEW.seconds} s; nothing is recorded until they agree.",
                 headers={"Retry-After": "30"},
             )
-        assert isinstance(database_now, datetime), "PostgreSQL gives its clock as a datetime"
         return database_now
-
-    def next_recorded_at(self, connection: Connection, head: Basis) -> datetime:
-        """The recording time of the next batch: the clock's, and later than the last one's."""
-        now = self._now(connection)
-        if head.recorded_at is None:
-            return now
-        return max(now, head.recorded_at + MICROSECOND)
 
 
 def new_event(payload: Payload, **fields: object) -> NewEvent:

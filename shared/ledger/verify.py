@@ -10,7 +10,8 @@ from sqlalchemy import Connection, select
 from shared import chain
 from shared.clock import to_micros
 from shared.events import Event
-from shared.ledger.rows import leaf_of, read_event
+from shared.ledger.ready import leaf_of
+from shared.ledger.rows import read_event
 from shared.ledger.tables import batches, events, heads, personal
 
 

@@ -54,12 +54,13 @@ _MOVES_NOTHING = ("ledger.opened", "source.record_observed")
 
 def project(transaction: Transaction, appended: Sequence[Event]) -> None:
     """Move every projection by one batch."""
-    facts = [e for e in appended if not is_reserved(e.name)]
+    own = {name for name in {e.name for e in appended} if is_reserved(name)}
+    facts = [e for e in appended if e.name not in own]
     if facts:
         move_spans(transaction, facts)
-        supersede_versions(transaction, facts[0].position, facts[-1].position)
-    for event in appended:
-        if is_reserved(event.name) and event.name not in _MOVES_NOTHING:
+        supersede_versions(transaction, facts)
+    for event in appended if own else ():
+        if event.name in own and event.name not in _MOVES_NOTHING:
             _apply(transaction, event, payload_of(event))
 
 

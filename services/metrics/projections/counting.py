@@ -61,10 +61,14 @@ def _exclude(transaction: Transaction, position: int, from_position: int, cause:
     )
 
 
-def supersede_versions(transaction: Transaction, first: int, last: int) -> None:
+def supersede_versions(transaction: Transaction, facts: Sequence[Event]) -> None:
     """Exclude all but the highest version of each fact that this batch says again."""
-    families = _said_again(transaction, first, last)
-    versions = _versions(transaction, families, last)
+    if not transaction.said_again:
+        return
+    said = {(fact.source, fact.event_id) for fact in facts if fact.backfill is None}
+    families = sorted(said.intersection(transaction.said_again))
+    first = facts[0].position
+    versions = _versions(transaction, families, facts[-1].position)
     closed = closed_backfills(transaction)
     for family in families:
         standing = None
@@ -155,30 +159,6 @@ def closed_backfills(view: View) -> set[str]:
             )
         ).scalars()
     )
-
-
-def _said_again(transaction: Transaction, first: int, last: int) -> list[Family]:
-    connection, tenant_id = transaction.connection, transaction.tenant_id
-    sibling = events.alias("sibling")
-    # Later siblings are left out below; a bound on their position would mislead SQLite's planner.
-    repeated = connection.execute(
-        select(events.c.source, events.c.event_id)
-        .where(
-            events.c.tenant_id == tenant_id,
-            events.c.position.between(first, last),
-            events.c.backfill.is_(None),
-            select(sibling.c.position)
-            .where(
-                sibling.c.tenant_id == events.c.tenant_id,
-                sibling.c.source == events.c.source,
-                sibling.c.event_id == events.c.event_id,
-                sibling.c.sequence != events.c.sequence,
-            )
-            .exists(),
-        )
-        .distinct()
-    )
-    return sorted((row.source, row.event_id) for row in repeated)
 
 
 def _versions(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
 
 from sqlalchemy import select
 
@@ -15,11 +14,11 @@ from shared.ledger.projecting import supersede
 
 def move_spans(transaction: Transaction, facts: Sequence[Event]) -> None:
     """Remember, per source and type, since when there are facts and from where they are known."""
-    earliest: dict[tuple[str, str], tuple[datetime, int]] = {}
+    first: dict[tuple[str, str], Event] = {}
     for event in facts:
-        key, found = (event.source, event.name), (event.occurred_at, event.position)
-        if key not in earliest or found < earliest[key]:
-            earliest[key] = found
+        key = (event.source, event.name)
+        if key not in first or event.occurred_at < first[key].occurred_at:
+            first[key] = event
     connection, tenant_id = transaction.connection, transaction.tenant_id
     standing = {
         (row.source, row.name): row.first_occurred_at
@@ -27,11 +26,12 @@ def move_spans(transaction: Transaction, facts: Sequence[Event]) -> None:
             select(spans).where(
                 spans.c.tenant_id == tenant_id,
                 spans.c.to_position.is_(None),
-                spans.c.source.in_({source for source, _ in earliest}),
+                spans.c.source.in_({source for source, _ in first}),
             )
         )
     }
-    for (source, name), (moment, position) in sorted(earliest.items(), key=lambda kv: kv[1][1]):
-        if (source, name) not in standing or moment < standing[source, name]:
+    for (source, name), event in sorted(first.items(), key=lambda kv: kv[1].position):
+        if (source, name) not in standing or event.occurred_at < standing[source, name]:
             keys = {"tenant_id": tenant_id, "source": source, "name": name}
-            supersede(connection, spans, keys, position, {"first_occurred_at": moment})
+            row = {"first_occurred_at": event.occurred_at}
+            supersede(connection, spans, keys, event.position, row)
