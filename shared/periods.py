@@ -127,8 +127,11 @@ def previous(period: Period, calendar: Calendar) -> Period:
     try:
         if grain is None:
             start = period.start - timedelta(days=period.days)
-            return Period(f"{start}..{period.start}", start, period.start)
-        return period_holding(period.start - ONE_DAY, grain, calendar)
+            found = Period(f"{start}..{period.start}", start, period.start)
+        else:
+            found = period_holding(period.start - ONE_DAY, grain, calendar)
+        _demand_in_range(found.start, found.end)
+        return found
     except (OverflowError, ValueError) as error:
         raise PeriodError(f"Nothing lies before {period.name}.") from error
 

@@ -62,6 +62,7 @@ class Inserted:
 @dataclass(frozen=True, slots=True)
 class _Known:
     position: int
+    sequence: str
     content: tuple[object, ...]
     personal: Mapping[str, str | None]
 
@@ -86,8 +87,10 @@ def insert_events(
     firsts: dict[Identity, Event] = {}
     for event in batch.events:
         firsts.setdefault(event.identity, event)
-    again = [i for i in firsts if i[2] in versions.get(i[:2], ())]
-    known = _look_up(connection, tenant_id, again) if again else {}
+    again = [
+        i for i in firsts if i[2] in versions.get(i[:2], ()) or (not i[2] and i[:2] in versions)
+    ]
+    known = _known_to(firsts, _look_up(connection, tenant_id, again) if again else {})
     fresh = [event for identity, event in firsts.items() if identity not in known]
     left = laid_out(fresh, pack=bool(batch.packed))
     basis = _extend(connection, tenant_id, left, head, recorded_at) if fresh else head
@@ -147,7 +150,32 @@ def _said_again(fresh: Sequence[Event], versions: Mapping[Family, set[str]]) -> 
     return again
 
 
-def _outcome(event: Event, first: Event, known: Mapping[Identity, _Known]) -> Outcome:
+def _known_to(
+    firsts: Mapping[Identity, Event], stored: Mapping[Family, Sequence[_Known]]
+) -> dict[Identity, _Known | Event]:
+    """What is said again, and which version it repeats or contradicts.
+
+    An event without `sequence` is no new version of a fact that has numbered ones.
+    """
+    known: dict[Identity, _Known | Event] = {}
+    numbered: dict[Family, Event] = {}
+    for identity, event in firsts.items():
+        family, sequence = identity[:2], identity[2]
+        versions = stored.get(family, ())
+        own = [version for version in versions if version.sequence == sequence]
+        if own:
+            known[identity] = own[0]
+        elif not sequence and versions:
+            alike = [version for version in versions if version.content == event.content]
+            known[identity] = (alike or versions)[-1]
+        elif not sequence and family in numbered:
+            known[identity] = numbered[family]
+        elif sequence:
+            numbered[family] = event
+    return known
+
+
+def _outcome(event: Event, first: Event, known: Mapping[Identity, _Known | Event]) -> Outcome:
     standing = known.get(event.identity)
     if standing is not None:
         same = standing.content == event.content and all(
@@ -233,28 +261,31 @@ def _insert_personal(connection: Connection, tenant_id: UUID, stored: Sequence[E
 
 
 def _look_up(
-    connection: Connection, tenant_id: UUID, identities: Sequence[tuple[str, str, str]]
-) -> dict[tuple[str, str, str], _Known]:
+    connection: Connection, tenant_id: UUID, identities: Sequence[Identity]
+) -> dict[Family, list[_Known]]:
+    """All stored versions of some facts, oldest first."""
     by_source: dict[str, list[str]] = {}
     for source, event_id, _ in identities:
         by_source.setdefault(source, []).append(event_id)
-    known: dict[tuple[str, str, str], _Known] = {}
+    known: dict[Family, list[_Known]] = {}
     for source, ids in by_source.items():
         # One source at a time: SQLite finds no index for a list of pairs.
         for start in range(0, len(ids), LOOKUP_CHUNK):
             rows = connection.execute(
-                select(events).where(
+                select(events)
+                .where(
                     events.c.tenant_id == tenant_id,
                     events.c.source == source,
                     events.c.event_id.in_(ids[start : start + LOOKUP_CHUNK]),
                 )
+                .order_by(events.c.position)
             ).all()
             values = personal_values(connection, tenant_id, [row.position for row in rows])
             for row in rows:
-                event = read_event(row._mapping)
-                beside = values.get(event.position, {})
-                known[event.identity] = _Known(event.position, event.content, beside)
-    return {identity: known[identity] for identity in identities if identity in known}
+                event, beside = read_event(row._mapping), values.get(row.position, {})
+                version = _Known(event.position, event.sequence, event.content, beside)
+                known.setdefault((event.source, event.event_id), []).append(version)
+    return known
 
 
 def personal_values(

@@ -129,12 +129,11 @@ class Caller:
         """What was known at a moment or basis (by default: in this transaction), to be kept."""
         if known_at is not None and known_at > transaction.known_at:
             raise invalid("/known_at", "Nothing is known of the future yet.", "future")
-        return self.runtime.ledger.view_in(
-            transaction.connection,
-            transaction.tenant_id,
-            known_at=known_at,
-            basis=basis or (None if known_at else transaction.basis.token),
-        )
+        connection, tenant_id = transaction.connection, transaction.tenant_id
+        if known_at is None and basis is None:
+            # Nothing new has come for a while, perhaps; what is over by now is over all the same.
+            return View(connection, tenant_id, transaction.basis, transaction.known_at, False)
+        return self.runtime.ledger.view_in(connection, tenant_id, known_at=known_at, basis=basis)
 
     def command(self, work: Callable[[Transaction], Answer]) -> Response:
         """Run a command in one transaction and answer after its commit.

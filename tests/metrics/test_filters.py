@@ -132,9 +132,11 @@ def test_amounts_are_converted_by_the_last_rate_of_their_day(key: Key) -> None:
     found = answer(key, revenue, "2024-01", "2024-02", "2024-03", unit="money")["values"]
     assert [(v["value"], v["currency"], v["reason"]) for v in found] == [
         (90 + 80 + 100 + 10, "EUR", None),
-        (100, "USD", None),
+        (80, "EUR", None),
         (None, None, "mixed_currencies"),
     ]
+    alone = answer(key, revenue, "2024-02", unit="money")["values"][0]
+    assert (alone["value"], alone["currency"]) == (100, "USD"), "nothing stands beside it"
     euros = answer(key, revenue, "2024-02", unit="EUR")["values"][0]
     assert (euros["value"], euros["currency"]) == (80, "EUR")
     crossed = answer(key, revenue, "2024-02", unit="GBP")["values"][0]

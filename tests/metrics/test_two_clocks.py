@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from services.metrics.commands.restated import tell_holders
+from tests.support.asking import answer
 from tests.support.house import House, Key
 from tests.support.samples import CLOSED, WIN_RATE, WON, closed, deals, event
 
@@ -337,3 +338,40 @@ def test_who_holds_a_closed_figure_is_told_once_when_it_changes(house: House, ke
         key.post("metrics", "/v1/retractions", retraction)
     tell_holders(ledger, key.tenant_id, examined)
     assert [t["now"] for t in key.get("metrics", "/v1/restated")["items"]] == [0.5, 0.5]
+
+
+def test_sequences_that_are_moments_or_numbers_are_ordered_as_such(key: Key) -> None:
+    """The later version counts, though as a text it would stand before the other."""
+    for name, older, newer in (
+        ("moments", "2024-01-01T00:00:00Z", "2024-01-01T00:00:00.5Z"),
+        ("zones", "2024-01-01T09:00:00+02:00", "2024-01-01T08:00:00Z"),
+        ("numbers", "-1", "01"),
+        ("decimals", "9.5", "10.25"),
+    ):
+        key.events(
+            closed(name, "2024-01-10", "lost", _subject=name, _sequence=older, region=name),
+            closed(name, "2024-01-10", _subject=name, _sequence=newer, region=name),
+        )
+    found = answer(key, WON, "2024-01", group_by=["region"])["values"]
+    assert {v["group"]["region"]: v["value"] for v in found} == {
+        "moments": 1, "zones": 1, "numbers": 1, "decimals": 1,
+    }  # fmt: skip
+
+
+def test_a_fact_with_versions_takes_none_without_a_sequence(key: Key) -> None:
+    """The same again is a duplicate; other content contradicts and is kept in quarantine."""
+    numbered = closed("a", "2024-01-10", amount=5, _sequence="5")
+    key.events(numbered)
+    plain = {k: v for k, v in numbered.items() if k != "sequence"}
+    assert key.post("metrics", "/v1/events", plain)["status"] == "duplicate"
+    other = {**plain, "data": {**plain["data"], "amount": 99}}
+    problem = key.refused(409, "POST", "metrics", "/v1/events", json=other)
+    assert problem["type"] == "/problems/event-conflict"
+    batch = [
+        closed("b", "2024-01-11", amount=1, _sequence="1"),
+        closed("b", "2024-01-11", amount=2),
+    ]
+    told = key.post("metrics", "/v1/events", batch)["results"]
+    assert [one["status"] for one in told] == ["accepted", "conflict"]
+    amounts = {**WON, "kind": "sum", "field": "amount"}
+    assert answer(key, amounts, "2024-01")["values"][0]["value"] == 6

@@ -17,7 +17,7 @@ from services.metrics.queries.figures import Span, periods_of
 from shared.chain import parse_json
 from shared.errors import invalid
 from shared.ids import new_id
-from shared.ledger import Transaction
+from shared.ledger import Transaction, View
 from shared.web.pages import Page, Pages
 from shared.web.routes import router as make_router
 from shared.web.runtime import Answer, Caller, Reader, reads, writes
@@ -136,7 +136,8 @@ def verify_baseline(
     """Recompute a frozen baseline from the ledger and compare every figure and proof."""
     with caller.view() as view:
         event, frozen = queries.frozen(view, baseline_id)
-        past = caller.runtime.ledger.view_in(view.connection, view.tenant_id, basis=frozen.basis)
+        then = caller.runtime.ledger.view_in(view.connection, view.tenant_id, basis=frozen.basis)
+        past = View(view.connection, view.tenant_id, then.basis, frozen.known_at, False)
         question = NewBaseline.model_validate(event.question)
         days = calendar(past)
         again = queries.baseline(

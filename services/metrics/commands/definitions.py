@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
-from services.metrics.domain.checks import faults_in
-from services.metrics.domain.definition import Definition, MetricRef, Ratio, children_of
+from services.metrics.domain.checks import Known, composition_faults, faults_in
+from services.metrics.domain.definition import Definition, MetricRef, walk
 from services.metrics.domain.facts import (
     CalendarSet,
     MetricDefined,
@@ -17,6 +19,7 @@ from services.metrics.domain.types import CANONICAL, event_type, is_reserved
 from services.metrics.queries.definitions import (
     DEFINITION,
     UNKNOWN_METRIC,
+    Metric,
     calendar_set,
     definitions,
     known_to,
@@ -35,14 +38,22 @@ def check_definition(
     """Refuse a definition that can't work, with a pointer and the mend for each fault."""
     others = {k: m for k, m in definitions(view).items() if k != key}
     faults = list(faults_in(key, definition, unit, dimensions, known_to(view, others)))
-    if isinstance(definition, Ratio):
-        for name, other in others.items():
-            for _, part in children_of(other.definition):
-                if isinstance(other.definition, Ratio) and part == MetricRef(metric=key):
-                    detail = f"{name!r} uses this metric as a part, so it can't become a ratio."
-                    faults.append(Fault("/definition/kind", detail, "ratio_as_part"))
+    faults.extend(_breaks(key, definition, unit, others, known_to(view, others)))
     if faults:
         raise INVALID.refusal(faults[0].detail, faults)
+
+
+def _breaks(
+    key: str, definition: Definition, unit: str, others: Mapping[str, Metric], known: Known
+) -> Iterator[Fault]:
+    """The metrics made of this one that would no longer work."""
+    changed = replace(known, metrics={**known.metrics, key: (definition, unit)})
+    for name, other in others.items():
+        if not any(part == MetricRef(metric=key) for _, part in walk(other.definition)):
+            continue
+        for fault in composition_faults(other.definition, other.body.unit, changed):
+            detail = f"{name!r} is made of this metric and would no longer work: {fault.detail}"
+            yield Fault("/definition", detail, "breaks_others")
 
 
 def define_metric(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
 
 from services.metrics.domain.definition import (
     Conversion,
@@ -32,11 +34,13 @@ from services.metrics.domain.filters import (
     related_in,
     step_of,
 )
-from services.metrics.domain.types import EventType
+from services.metrics.domain.types import EventType, FieldType
 from services.metrics.domain.unit_checks import unit_faults
 from shared.errors import Fault
 from shared.ids import did_you_mean
 
+# What filters and groups see of an event beside its fields.
+OWN_ATTRIBUTES = ("$type", "$subject", "$source")
 MAX_PARTS = 100
 MAX_DEPTH = 20
 
@@ -69,9 +73,14 @@ def faults_in(
             yield from _reference_faults(place, part, key, known)
         else:
             yield from _leaf_faults(place, part, known)
+    yield from composition_faults(node, unit, known)
+    yield from _dimension_faults(dimensions, parts, known)
+
+
+def composition_faults(node: Node, unit: str, known: Known) -> Iterator[Fault]:
+    """What is wrong with how a definition is made of other metrics."""
     yield from _quotient_faults("/definition", node, known)
     yield from unit_faults(node, unit, known.metrics)
-    yield from _dimension_faults(dimensions, parts, known)
 
 
 def _dimension_faults(
@@ -171,7 +180,7 @@ def _leaf_faults(place: str, leaf: Leaf, known: Known) -> Iterator[Fault]:
         if isinstance(leaf, Simple):
             yield from _type_faults(f"{place}/undone_by", leaf.undone_by, known)
         yield from _field_faults(place, leaf, known)
-        yield from _filter_faults(f"{place}/where", leaf.where, own_events(leaf), known)
+        yield from filter_faults(f"{place}/where", leaf.where, own_events(leaf), known)
         for related in related_in(leaf.where) if isinstance(leaf, State) else []:
             if isinstance(related, ThenFilter):
                 detail = "A state knows nothing of what comes after it; use `had`."
@@ -188,7 +197,7 @@ def _leaf_faults(place: str, leaf: Leaf, known: Known) -> Iterator[Fault]:
 
 def _step_faults(place: str, step: Step, known: Known) -> Iterator[Fault]:
     yield from _type_faults(f"{place}/events", step.events, known)
-    yield from _filter_faults(f"{place}/where", step.where, step.events, known)
+    yield from filter_faults(f"{place}/where", step.where, step.events, known)
 
 
 def _type_faults(place: str, names: list[str], known: Known) -> Iterator[Fault]:
@@ -198,9 +207,10 @@ def _type_faults(place: str, names: list[str], known: Known) -> Iterator[Fault]:
             yield Fault(f"{place}/{index}", detail, "unknown_event_type")
 
 
-def _filter_faults(
+def filter_faults(
     place: str, where: Filter | None, names: list[str], known: Known
 ) -> Iterator[Fault]:
+    """What a filter asks that no event of these types can be: fields, values, other events."""
     yield from field_faults(place, fields_of(where), names, known)
     yield from _value_faults(place, where, names, known)
     for related in related_in(where):
@@ -224,7 +234,11 @@ def field_faults(place: str, fields: set[str], names: list[str], known: Known) -
         if any(name in kind.personal for kind in kinds):
             detail = f"{name!r} is personal and can't be filtered or joined by."
             yield Fault(place, detail, "personal_field")
-        elif not name.startswith("$") and not any(first in kind.fields for kind in kinds):
+        elif name.startswith("$"):
+            if name not in OWN_ATTRIBUTES:
+                detail = f"{name!r} is none of {', '.join(OWN_ATTRIBUTES)}."
+                yield Fault(place, detail, "unknown_field")
+        elif not any(first in kind.fields for kind in kinds):
             yield from _unknown_field(place, name, kinds, known)
 
 
@@ -233,19 +247,39 @@ def _value_faults(
 ) -> Iterator[Fault]:
     """Values that a field never has: a filter for them would keep nothing, or everything."""
     for one in comparisons_in(where):
-        if one.op not in ("eq", "ne", "in"):
+        if one.op in ("exists", "contains"):
             continue
         kinds = [known.types[name] for name in names if name in known.types]
         declared = [kind.fields[one.field] for kind in kinds if one.field in kind.fields]
+        values = one.value if isinstance(one.value, list) else [one.value]
+        if declared and len(kinds) == len(names):
+            yield from _kind_faults(place, one.field, values, declared)
+        if one.op not in ("eq", "ne", "in"):
+            continue
         choices = {choice for field in declared for choice in field.choices}
         if one.field == "$type":
-            choices = set(known.types)
+            choices = set(names)
         elif not all(field.choices for field in declared):
             continue
-        for value in one.value if isinstance(one.value, list) else [one.value]:
+        for value in values:
             if choices and value is not None and value not in choices:
                 detail = f"{one.field!r} is never {value!r}.{did_you_mean(str(value), choices)}"
                 yield Fault(place, detail, "unknown_value")
+
+
+def _kind_faults(
+    place: str, name: str, values: list[Any], declared: list[FieldType]
+) -> Iterator[Fault]:
+    """Values of another kind than all declarations of a field: they would equal none."""
+    for value in values:
+        if value is None:
+            continue
+        number = isinstance(value, int | float | Decimal) and not isinstance(value, bool)
+        if all(field.numeric for field in declared) and not number:
+            detail = f"{name!r} is a number; compare it with one, not with {value!r}."
+            yield Fault(place, detail, "not_a_number")
+        elif all(field.kind == "boolean" for field in declared) and not isinstance(value, bool):
+            yield Fault(place, f"{name!r} is true or false, never {value!r}.", "not_a_boolean")
 
 
 def _unknown_field(place: str, name: str, kinds: list[EventType], known: Known) -> Iterator[Fault]:

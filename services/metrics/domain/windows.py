@@ -9,7 +9,16 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from shared.periods import Calendar, Period, PeriodError, add_months, following, grain_of, previous
+from shared.periods import (
+    ONE_DAY,
+    Calendar,
+    Period,
+    PeriodError,
+    add_months,
+    following,
+    grain_of,
+    previous,
+)
 
 _ISO = re.compile(
     r"P(?:(\d{1,4})Y)?(?:(\d{1,4})M)?(?:(\d{1,4})W)?(?:(\d{1,5})D)?"
@@ -120,11 +129,11 @@ def shifted(period: Period, offset: str, calendar: Calendar) -> Period:
         return _neighbour(period, count * steps, calendar)
     in_months = _MONTHS.get(unit)
     try:
-        if in_months and period.start.day == period.end.day == 1:
+        if in_months and grain_of(period.name) != "week":
             start = add_months(period.start, count * in_months)
-            end = add_months(period.end, count * in_months)
+            end = max(add_months(period.end, count * in_months), start + ONE_DAY)
         else:
-            # Weeks and free spans keep their weekdays: 52 weeks a year, 13 a quarter, 4 a month.
+            # Weeks keep their weekdays: 52 weeks a year, 13 a quarter, 4 a month.
             per_unit = {"day": 1, "week": 7, "month": 28, "quarter": 91, "year": 364}[unit]
             shift = timedelta(days=count * per_unit)
             start, end = period.start + shift, period.end + shift

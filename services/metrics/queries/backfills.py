@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from fractions import Fraction
 from typing import Literal
 
 from pydantic import Field
@@ -138,7 +139,7 @@ def superseded_by(view: View, backfill_id: str) -> frozenset[int]:
     hidden: set[int] = set()
     for source, ids in by_source.items():
         for start in range(0, len(ids), LOOKUP_CHUNK):
-            versions: dict[str, list[tuple[tuple[int, int, str], int]]] = defaultdict(list)
+            versions: dict[str, list[tuple[tuple[int, Fraction, str], int]]] = defaultdict(list)
             rows = view.connection.execute(
                 select(events.c.event_id, events.c.sequence, events.c.position).where(
                     *conditions,

@@ -13,8 +13,11 @@ from sqlalchemy import select
 
 from services.metrics.domain.definition import (
     Conversion,
+    Cumulative,
     Derived,
     Duration,
+    InlineInput,
+    Leaf,
     Node,
     Ratio,
     Simple,
@@ -38,7 +41,7 @@ from services.metrics.replay.frame import Figure
 from services.metrics.replay.lens import quantile
 from services.metrics.replay.plan import Computed, Question, compute
 from services.metrics.replay.raw import Reading
-from services.metrics.replay.tree import resolved
+from services.metrics.replay.tree import adds_up, divides, resolved
 from services.metrics.replay.wording import word
 from services.metrics.tables import baselines
 from shared.errors import NOT_FOUND
@@ -83,15 +86,18 @@ class BaselineFigure(Known):
     unit: str = Field(description="Unit of the value")
     periods: list[PeriodName] = Field(description="The periods, oldest first", min_length=1)
     method: Method = Field(
-        description="`pooled`: all events of the periods together (for additive figures the mean "
-        "of the periods); or the mean or median of the periods' own values"
+        description="`pooled`: all events of the periods together; counts, sums and levels, which "
+        "are figures of a period, take the mean of the periods. Or the mean or median of the "
+        "periods' own values"
     )
     where: dict[str, Any] | None = Field(description="Filter, besides the metric's own")
     value: float | None = Field(description="15 significant digits; null with a cause")
     numerator: str | None = Field(description="Exact decimal above the line")
     denominator: str | None = Field(description="Exact decimal below the line")
     n: int = Field(ge=0, description="Events (of the denominator, for a ratio)")
-    spread: float | None = Field(description="Mean moving range between neighbouring periods")
+    spread: float | None = Field(
+        description="Mean moving range between periods that follow one another"
+    )
     limits: Limits | None = Field(description="Natural limits; null below 4 periods with values")
     state: BaselineState = Field(description="Whether it can be built on")
     cause: Cause | None = Field(description="Why it can't be measured")
@@ -135,6 +141,7 @@ def baseline(
     worded = [f for f, v in zip(figures, values, strict=True) if v.value is not None]
     whole = _whole(computed, worded, method)
     present = [f.value for f in worded if f.value is not None]
+    ranges = _ranges(values, figures)
     cause = _cause(computed, values) if whole.value is None or not present else None
     known_value = None if cause else whole.value
     return BaselineFigure(
@@ -152,8 +159,8 @@ def baseline(
         numerator=None if whole.numerator is None else exact(whole.numerator),
         denominator=None if whole.denominator is None else exact(whole.denominator),
         n=whole.n,
-        spread=_spread(present),
-        limits=_limits(present),
+        spread=figure(_mean(ranges)) if ranges else None,
+        limits=_limits(present, ranges),
         state="unmeasurable"
         if cause
         else "established"
@@ -183,47 +190,67 @@ def _in_one_currency(known_now: Reading, asked: Question) -> Computed:
 def _whole(computed: Computed, figures: Sequence[Figure], method: Method) -> Figure:
     present = [f.value for f in figures if f.value is not None]
     total = Figure(n=sum(f.n for f in figures))
-    node = resolved(computed.question.definition, computed.question.references)
-    if method == "pooled" and _is_quotient(node):
+    question = computed.question
+    node = resolved(question.definition, question.references)
+    if method == "pooled" and _is_one_sample(node, question):
+        merged = compute(computed.reading, replace(question, merged=True)).groups[()][0]
+        total.value, total.numerator, total.denominator = (
+            merged.value, merged.numerator, merged.denominator,
+        )  # fmt: skip
+    elif method == "pooled" and _is_quotient(node):
         total.numerator = sum((f.numerator or Fraction(0) for f in figures), Fraction(0))
         total.denominator = sum((f.denominator or Fraction(0) for f in figures), Fraction(0))
         if total.denominator:
             total.value = total.numerator / total.denominator
-    elif method == "pooled" and _is_one_sample(node, computed.question.unit):
-        merged = replace(computed.question, merged=True)
-        total.value = compute(computed.reading, merged).groups[()][0].value
     elif present:
         total.value = (
-            quantile(present, Fraction(1, 2))
-            if method == "median_of_periods"
-            else sum(present, Fraction(0)) / len(present)
+            quantile(present, Fraction(1, 2)) if method == "median_of_periods" else _mean(present)
         )
     return total
 
 
 def _is_quotient(node: Node) -> bool:
+    """Whether the parts of the periods add up to the parts of all of them together."""
     match node:
         case Ratio() | Simple(kind="average") | State(statistic="average"):
             return True
-        case Duration(statistic=statistic):
-            return statistic == "average"
         case TimeInState(statistic=statistic):
-            return statistic in ("average", "share_of_total")
+            return statistic == "share_of_total"
         case Conversion(as_=shape):
             return shape == "rate"
         case _:
-            return False
+            return divides(node)
 
 
-def _is_one_sample(node: Node, unit: str) -> bool:
-    """Whether the events of all periods are taken together: order statistics and pure numbers."""
+def _is_one_sample(node: Node, question: Question) -> bool:
+    """Whether a figure of all periods is one of all their events: order statistics, mean times."""
     match node:
-        case Duration() | Simple(kind="percentile") | TimeInState(statistic="median"):
+        case Duration() | Simple(kind="percentile" | "min" | "max"):
             return True
+        case TimeInState(statistic=statistic):
+            return statistic in ("average", "median")
         case Derived():
-            return parse_unit(unit) == PLAIN and unit != "count"
+            if not all(_is_sample(leaf) for leaf in question.leaves()) or _looks_elsewhere(node):
+                return False
+            whole = all(adds_up(leaf, question.references) for leaf in question.leaves())
+            pure = parse_unit(question.unit) == PLAIN and question.unit != "count"
+            return pure and not (whole and divides(node))
         case _:
             return False
+
+
+def _is_sample(leaf: Leaf) -> bool:
+    """Whether a leaf looks at the events of the periods only, and not at what stands at an end."""
+    return not isinstance(leaf, State) and not (isinstance(leaf, Simple) and leaf.kind == "latest")
+
+
+def _looks_elsewhere(node: Derived) -> bool:
+    """Whether some input is of another period or of a longer window than is asked for."""
+    return any(
+        given.offset
+        or (isinstance(given, InlineInput) and isinstance(given.definition, Cumulative))
+        for given in node.inputs.values()
+    )
 
 
 def _cause(computed: Computed, values: Sequence[Value]) -> Cause:
@@ -236,22 +263,26 @@ def _cause(computed: Computed, values: Sequence[Value]) -> Cause:
     return "source_silent"
 
 
-def _spread(values: Sequence[Fraction]) -> float | None:
-    if len(values) < 2:
+def _ranges(values: Sequence[Value], figures: Sequence[Figure]) -> list[Fraction]:
+    """The moving ranges: from each period to the one that follows at once, where both have one."""
+    known = [None if v.value is None else f.value for v, f in zip(values, figures, strict=True)]
+    pairs = zip(itertools.pairwise(values), itertools.pairwise(known), strict=True)
+    return [
+        abs(after - before)
+        for (first, second), (before, after) in pairs
+        if first.end == second.start and before is not None and after is not None
+    ]
+
+
+def _mean(values: Sequence[Fraction]) -> Fraction:
+    return sum(values, Fraction(0)) / len(values)
+
+
+def _limits(values: Sequence[Fraction], ranges: Sequence[Fraction]) -> Limits | None:
+    if len(values) < MIN_LIMIT_PERIODS or not ranges:
         return None
-    return figure(_mean_range(values))
-
-
-def _mean_range(values: Sequence[Fraction]) -> Fraction:
-    ranges = [abs(b - a) for a, b in itertools.pairwise(values)]
-    return sum(ranges, Fraction(0)) / len(ranges)
-
-
-def _limits(values: Sequence[Fraction]) -> Limits | None:
-    if len(values) < MIN_LIMIT_PERIODS:
-        return None
-    center = sum(values, Fraction(0)) / len(values)
-    reach = LIMIT_FACTOR * _mean_range(values)
+    center = _mean(values)
+    reach = LIMIT_FACTOR * _mean(ranges)
     return Limits(
         center=figure(center),
         lower=figure(center - reach),

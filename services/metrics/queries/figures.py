@@ -11,9 +11,9 @@ from itertools import islice
 
 from sqlalchemy import select
 
-from services.metrics.domain.checks import field_faults
+from services.metrics.domain.checks import field_faults, filter_faults
 from services.metrics.domain.definition import own_events
-from services.metrics.domain.filters import Filter, fields_of
+from services.metrics.domain.filters import Filter
 from services.metrics.queries.backfills import superseded_by
 from services.metrics.queries.definitions import (
     Metric,
@@ -63,8 +63,11 @@ def no_such_period(pointer: str, error: PeriodError) -> Refusal:
     return IMPOSSIBLE_PERIOD.refusal(str(error), [Fault(pointer, str(error), "period")])
 
 
-def periods_of(span: Span, days: Calendar) -> list[Period]:
-    """The periods of a span, in order; refuses impossible and overlapping ones."""
+def periods_of(span: Span, days: Calendar, *, apart: bool = True) -> list[Period]:
+    """The periods of a span, in order; refuses impossible ones.
+
+    One named twice is told once; with `apart`, those that overlap are refused.
+    """
     try:
         named, bounded = bool(span.periods), span.start is not None or span.end is not None
         if named == bounded or (bounded and not (span.start and span.end and span.grain)):
@@ -75,10 +78,11 @@ def periods_of(span: Span, days: Calendar) -> list[Period]:
             whole = [Period(f"{span.start}..{span.end}", span.start, span.end)]
         else:
             whole = sorted(
-                (parse_period(name, days) for name in span.periods), key=lambda p: p.start
+                {parse_period(name, days) for name in span.periods},
+                key=lambda p: (p.start, p.end, p.name),
             )
         for earlier, later in itertools.pairwise(whole):
-            if later.start < earlier.end:
+            if apart and later.start < earlier.end:
                 raise PeriodError(f"{earlier.name} and {later.name} overlap.")
         found = whole if span.grain is None else _parts(whole, span.grain, days)
     except PeriodError as error:
@@ -166,7 +170,7 @@ def _demand_fields(
         return
     known, own = known_to(view, {}), sorted(names)
     faults = [
-        *field_faults("query:where", fields_of(where), own, known),
+        *filter_faults("query:where", where, own, known),
         *field_faults("query:group_by", set(group_by), own, known),
     ]
     if faults:
@@ -192,7 +196,7 @@ def replay(known: Reading, key: str, asked: Asked, cells: Cells | None = None) -
 
 def answer(known: Reading, found: Metric, asked: Asked, cells: Cells | None = None) -> Replay:
     """The values of a definition, saved or not, as known at a reading."""
-    periods = periods_of(asked.span, known.calendar)
+    periods = periods_of(asked.span, known.calendar, apart=False)
     full = question(
         known.view, found, periods,
         group_by=asked.group_by, where=asked.where, max_groups=asked.max_groups,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any, Literal
 
@@ -103,12 +104,14 @@ def view_at(view: View, name: str, pointer: str) -> View:
 
 def restatement(view: View, key: str, period: str, first: View, last: View) -> Restatement:
     """Split a figure's change between two bases by cause."""
-    views = {first.position: first, last.position: last}
-    knowledge = Knowledge.at(first.position)
-    found = [_value(views, knowledge, key, period)]
+    steps = [Knowledge.at(first.position)]
     for cause in CAUSES:
-        knowledge = knowledge.until(cause, last.position)
-        found.append(_value(views, knowledge, key, period))
+        steps.append(steps[-1].until(cause, last.position))
+    views = {first.position: first, last.position: last}
+    found = [_value(views, step, key, period) for step in steps]
+    if len({value.currency for value in found if value.value is not None}) > 1:
+        reporting = calendar(last).currency
+        found = [_value(views, step, key, period, reporting) for step in steps]
     parts = [
         Part(cause=cause, before=a.value, after=b.value, change=_change(_last_told(found, n), b))
         for n, (cause, a, b) in enumerate(zip(CAUSES, found, found[1:], strict=False))
@@ -139,11 +142,16 @@ def _change(before: Value, after: Value) -> str | None:
     return plain(Decimal(str(after.value)) - Decimal(str(before.value)))
 
 
-def _value(views: dict[int, View], knowledge: Knowledge, key: str, period: str) -> Value:
+def _value(
+    views: dict[int, View], knowledge: Knowledge, key: str, period: str,
+    currency: str | None = None,
+) -> Value:  # fmt: skip
     days, defined = views[knowledge.calendar], views[knowledge.definition]
     known = reading(views[knowledge.late], knowledge=knowledge, days=days)
     periods = periods_of(Span([period]), known.calendar)
     asked = question(defined, metric(defined, key), periods)
+    if currency is not None:
+        asked = replace(asked, unit=currency)
     return word(compute(known, asked))[0]
 
 

@@ -11,7 +11,10 @@ from shared.web.wire import InstantField, Known, PeriodName, Wire
 # 2: time zones by recorded offsets, first facts that count, windows by calendar days.
 # 3: what happened on one day, with and without a time, goes by position; windows of days hold all
 #    of their last day for what knows only its date.
-SEMANTICS = 3
+# 4: sequences that are moments or signed numbers are ordered as such; figures of money that stand
+#    side by side are in one currency; pooled baselines of times, extremes and derived figures rest
+#    on the events of all periods; offsets by months keep the day of the month.
+SEMANTICS = 4
 
 
 class Coverage(Wire):

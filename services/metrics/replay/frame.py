@@ -9,6 +9,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from fractions import Fraction
 from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 from msgspec import Struct
@@ -78,7 +79,7 @@ class Figures:
 
 @dataclass(frozen=True)
 class Frame:
-    """The periods asked for, in order and without overlap, in a calendar.
+    """The periods asked for, in order, in a calendar; events are given to those without overlap.
 
     A merged frame takes all of them as one, the first.
     """
@@ -86,6 +87,11 @@ class Frame:
     periods: Sequence[Period]
     calendar: Calendar
     merged: bool = False
+
+    @cached_property
+    def disjoint(self) -> bool:
+        """Whether no two of the periods overlap, so that each event lies in one at most."""
+        return all(a.end <= b.start for a, b in pairwise(self.periods))
 
     @cached_property
     def starts(self) -> list[datetime]:

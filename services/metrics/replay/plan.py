@@ -99,15 +99,21 @@ class Computed:
 
     def days(self) -> list[set[date]]:
         """The days of each period on which events of the metric's types occurred."""
+        if self.frame.disjoint:
+            return self._days_in(self.frame)
+        every = [self._days_in(Frame([p], self.frame.calendar)) for p in self.frame.periods]
+        return [days for (days,) in every]
+
+    def _days_in(self, frame: Frame) -> list[set[date]]:
         names = self.question.own_names()
-        found = self.cells.days(self.reading, names, self.frame) if self.cells else None
+        found = self.cells.days(self.reading, names, frame) if self.cells else None
         if found is not None:
             return found
-        found = [set() for _ in self.frame.periods]
-        for row in self.reading.rows(names, self.frame, from_start=True, to_end=True):
-            index = self.frame.index_of(row)
+        found = [set() for _ in frame.periods]
+        for row in self.reading.rows(names, frame, from_start=True, to_end=True):
+            index = frame.index_of(row)
             if index is not None:
-                found[index].add(self.frame.day_of(row))
+                found[index].add(frame.day_of(row))
         return found
 
 
@@ -137,17 +143,21 @@ class _Evaluation:
     def run(self) -> Figures:
         """The figures, those in other currencies converted by recorded rates."""
         plain = self._figures(None)
-        target = self._target()
+        target, reporting = self._target(), self.reading.calendar.currency
+        held = {c for figures in plain.groups.values() for f in figures for c in f.currencies}
+        alike = self.question.unit == "money" and "currency" not in self.question.group_by
+        if alike and len(held) > 1:
+            # Sums that stand side by side are of one currency, or nobody could compare them.
+            target = reporting
         every = [*plain.groups.values(), plain.empty]
         if not any(_foreign(f, target) for figures in every for f in figures):
             return plain
-        rates, reporting = self.reading.rates, self.reading.calendar.currency
-        changed = self._figures(Exchange(rates, target or reporting, reporting))
+        changed = self._figures(Exchange(self.reading.rates, target or reporting, reporting))
         for group, figures in plain.groups.items():
             for index, figure in enumerate(figures):
                 if _foreign(figure, target):
                     figures[index] = _in_one_currency(
-                        figure, changed.of(group)[index], target or reporting
+                        figure, changed.of(group)[index], target or reporting, self._target()
                     )
         return plain
 
@@ -271,8 +281,10 @@ def _foreign(figure: Figure, target: str | None) -> bool:
     return bool(figure.currencies - {target})
 
 
-def _in_one_currency(plain: Figure, changed: Figure, target: str) -> Figure:
+def _in_one_currency(plain: Figure, changed: Figure, target: str, stated: str | None) -> Figure:
     if changed.reason == "missing_rate":
+        if stated is None and len(plain.currencies) == 1:
+            return plain  # It says its currency, and nobody asked for another one.
         plain.value = plain.numerator = plain.denominator = None
         plain.reason = "mixed_currencies" if len(plain.currencies) > 1 else "missing_rate"
         return plain

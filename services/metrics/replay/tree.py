@@ -29,9 +29,10 @@ from services.metrics.domain.definition import (
     walk,
 )
 from services.metrics.domain.filters import related_in
+from services.metrics.domain.units import is_money
 from services.metrics.domain.windows import parse_window, shifted
-from services.metrics.replay.frame import DIGEST_MODULUS, Figure, Figures
-from shared.expression import FormulaError, evaluate, names_in, parse
+from services.metrics.replay.frame import DIGEST_MODULUS, Figure, Figures, Frame
+from shared.expression import FormulaError, Operation, evaluate, names_in, parse
 from shared.periods import ONE_DAY, Calendar, Grain, Period, period_holding
 from shared.zones import FIRST_YEAR
 
@@ -92,8 +93,11 @@ class Tree:
                     self.known[place] = self.figures(named.node, named.unit, periods)
                 return self.known[place]
             case Ratio():
+                # Money over a number is money: then it is the numerator that holds it.
+                above = unit if is_money(unit) else ""
                 parts = [
-                    self.figures(part, "", periods) for part in (node.numerator, node.denominator)
+                    self.figures(node.numerator, above, periods),
+                    self.figures(node.denominator, "", periods),
                 ]
                 return joined(parts, lambda pair: _ratio(pair[0], pair[1]))
             case Cumulative():
@@ -105,8 +109,7 @@ class Tree:
                 return self._derived(node, periods)
 
     def _leaf(self, leaf: Leaf, unit: str, periods: Sequence[Period]) -> Figures:
-        disjoint = all(a.end <= b.start for a, b in itertools.pairwise(periods))
-        if disjoint:
+        if Frame(periods, self.calendar).disjoint:
             return self.leaf_figures(leaf, unit, periods)
         hull = _hull(periods)
         return in_turn([self.leaf_figures(leaf, unit, [period], hull) for period in periods])
@@ -135,13 +138,18 @@ class Tree:
                 return found
             known = {n: f.value or Fraction(0) for n, f in zip(names, figures, strict=True)}
             try:
+                if isinstance(term, Operation) and term.operator == "/":
+                    # Such a figure has parts, as a ratio has.
+                    found.numerator = evaluate(term.left, known, Fraction)
+                    found.denominator = evaluate(term.right, known, Fraction)
                 found.value = evaluate(term, known, Fraction)
             except FormulaError:
                 found.reason = "zero_denominator"
                 return found
             above, below = found.value.numerator.bit_length(), found.value.denominator.bit_length()
             if above - below > MAX_BITS or max(above, below) > MAX_PART_BITS:
-                found.value, found.reason = None, "out_of_range"
+                found.value = found.numerator = found.denominator = None
+                found.reason = "out_of_range"
             return found
 
         return joined(parts, make)
@@ -163,7 +171,7 @@ class Tree:
         if zero_when_empty(child, self.references):
             for index, period in enumerate(periods):
                 nothing = not any(figures[index].n for figures in found.groups.values())
-                if nothing and self.unborn(child, period):
+                if nothing and self.unborn(node, period):
                     for figures in (*found.groups.values(), found.empty):
                         figures[index].value = None
                         figures[index].reason = "before_first_event"
@@ -222,6 +230,14 @@ def adds_up(node: Node, references: References) -> bool:
             return statistic == "sum"
         case _:
             return False
+
+
+def divides(node: Node) -> bool:
+    """Whether a derived figure is one term over another."""
+    if not isinstance(node, Derived):
+        return False
+    term = parse(node.expression)
+    return isinstance(term, Operation) and term.operator == "/"
 
 
 def sums_up(node: Node, references: References) -> bool:

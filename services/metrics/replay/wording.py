@@ -11,7 +11,7 @@ from services.metrics.domain.units import is_money
 from services.metrics.replay.answer import SEMANTICS, Coverage, Proof, Value
 from services.metrics.replay.frame import Figure, Group
 from services.metrics.replay.plan import Computed
-from services.metrics.replay.tree import zero_when_empty
+from services.metrics.replay.tree import BEGINNING, zero_when_empty
 from shared.money import exact, figure
 from shared.periods import Grain, split
 
@@ -97,7 +97,7 @@ def _coverage(computed: Computed, index: int, days: set[date]) -> Coverage:
     # A slot that begins before the period belongs to the one before.
     slots = [
         slot
-        for slot in split(period.start, period.end, grain, computed.frame.calendar)
+        for slot in split(max(period.start, BEGINNING), period.end, grain, computed.frame.calendar)
         if slot.start >= period.start
     ]
     if not slots:
