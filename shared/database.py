@@ -13,6 +13,7 @@ from typing import Any
 from uuid import UUID
 
 import psycopg
+from psycopg.pq import Format
 from sqlalchemy import (
     BigInteger,
     Connection,
@@ -174,6 +175,26 @@ def in_one_go(connection: Connection) -> Iterator[None]:
         raise IntegrityError(None, None, error) from error
     except psycopg.OperationalError as error:
         raise OperationalError(None, None, error) from error
+
+
+@contextmanager
+def binary_results(connection: Connection) -> Iterator[None]:
+    """Have PostgreSQL send values as they are: long ones of bytes are twice as long as texts."""
+    driver = connection.connection.driver_connection
+    if not isinstance(driver, psycopg.Connection):
+        yield
+        return
+    before, driver.cursor_factory = driver.cursor_factory, _BinaryCursor
+    try:
+        yield
+    finally:
+        driver.cursor_factory = before
+
+
+class _BinaryCursor(psycopg.Cursor[Any]):
+    def __init__(self, connection: psycopg.Connection[Any], **options: Any) -> None:
+        super().__init__(connection, **options)
+        self.format = Format.BINARY
 
 
 def sqlite_path(url: str) -> Path | None:

@@ -16,6 +16,7 @@ from services.metrics.replay.knowledge import within
 from services.metrics.replay.raw import COLUMNS, Reading, to_row
 from services.metrics.tables import cells, excluded, series
 from shared.clock import midnight_utc, to_micros
+from shared.database import binary_results
 from shared.ledger.tables import events
 
 _BODIES = (
@@ -106,13 +107,12 @@ def _read(
 ) -> dict[bytes, tuple[int, list[Stored]]]:
     """For each series how much of it is built, and its chunks of the first so many segments."""
     tenant = reading.view.tenant_id
-    rows = reading.view.connection.execute(
-        _BODIES,
-        {
-            "tenant": tenant, "ids": sorted(ids), "nodes": nodes_below(segments),
-            "first": months[0], "last": months[1],
-        },
-    )  # fmt: skip
+    asked = {
+        "tenant": tenant, "ids": sorted(ids), "nodes": nodes_below(segments),
+        "first": months[0], "last": months[1],
+    }  # fmt: skip
+    with binary_results(reading.view.connection):
+        rows = reading.view.connection.execute(_BODIES, asked).all()
     found: dict[bytes, tuple[int, list[Stored]]] = {id_: (0, []) for id_ in ids}
     for id_, built, body in rows:
         place = bytes(id_)

@@ -43,8 +43,9 @@ class PackedFold:
         for index in range(size):
             chosen = self._chosen(columns, index)
             grouped = group_of_key[chosen["key"]]
-            for place in np.unique(grouped[grouped >= 0]).tolist():
-                mine = {name: column[grouped == place] for name, column in chosen.items()}
+            places = np.unique(grouped).tolist()
+            for place in (place for place in places if place >= 0):
+                mine = chosen if len(places) == 1 else _where(chosen, grouped == place)
                 figure = self._figure(mine, currency_of_key)
                 if figure.n:
                     made.setdefault(groups[place], [self._nothing() for _ in range(size)])
@@ -73,21 +74,15 @@ class PackedFold:
         inside = (days >= period.start.toordinal()) & (days < period.end.toordinal())
         if self._wanted.cuts:
             inside &= ~self._hidden(columns)
-        rows = {name: column[inside] for name, column in columns.items()}
+        rows = columns if inside.all() else _where(columns, inside)
         if (rows["sign"] < 0).any():
             rows = _without_removed(rows, self._form)
         if self._form != "events":
             return rows
         if self._leaf.per_subject == "last_in_period":
-            order = np.lexsort((rows["position"], rows["at"], rows["low"], rows["high"]))
-            rows = {name: column[order] for name, column in rows.items()}
-            last = np.ones(len(order), dtype=bool)
-            last[:-1] = (rows["high"][1:] != rows["high"][:-1]) | (
-                rows["low"][1:] != rows["low"][:-1]
-            )
+            last = _last_of_each(rows)
             rows = {name: column[last] for name, column in rows.items()}
-        passing = rows["passes"] == 1
-        return {name: column[passing] for name, column in rows.items()}
+        return _where(rows, rows["passes"] == 1)
 
     def _hidden(self, columns: Columns) -> np.ndarray:
         fields = [self._wanted.series.fields_of(key) for key in self._keys]
@@ -141,6 +136,10 @@ class PackedFold:
                 return Figure(reason="no_events")
 
 
+def _where(rows: Columns, chosen: np.ndarray) -> Columns:
+    return {name: column[chosen] for name, column in rows.items()}
+
+
 def _without_removed(rows: Columns, form: str) -> Columns:
     """Each row that was taken out cancels one that was put in."""
     if form == "events":
@@ -171,10 +170,35 @@ def _digest(rows: Columns) -> int:
     return total % DIGEST_MODULUS
 
 
+def _sorted_by_text(high: np.ndarray, low: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """An order in which equal hashes stand together, and where another one begins.
+
+    The upper half tells nearly all texts apart, so that sorting by it alone is enough.
+    """
+    order = np.argsort(high)
+    upper, lower = high[order], low[order]
+    differs = upper[1:] != upper[:-1]
+    if (~differs & (lower[1:] != lower[:-1])).any():
+        order = np.lexsort((low, high))
+        upper, lower = high[order], low[order]
+        differs = (upper[1:] != upper[:-1]) | (lower[1:] != lower[:-1])
+    begins = np.concatenate([[True], differs]) if len(order) else np.empty(0, dtype=bool)
+    return order, begins
+
+
+def _last_of_each(rows: Columns) -> np.ndarray:
+    """The places of each subject's last event, by moment, then position."""
+    if not len(rows["at"]):
+        return np.empty(0, dtype=np.int64)
+    in_time = np.lexsort((rows["position"], rows["at"]))
+    rank = np.empty(len(in_time), dtype=np.int64)
+    rank[in_time] = np.arange(len(in_time))
+    order, begins = _sorted_by_text(rows["high"], rows["low"])
+    return in_time[np.maximum.reduceat(rank[order], np.flatnonzero(begins))]
+
+
 def _distinct(high: np.ndarray, low: np.ndarray) -> int:
-    order = np.lexsort((low, high))
-    high, low = high[order], low[order]
-    return 1 + int(((high[1:] != high[:-1]) | (low[1:] != low[:-1])).sum())
+    return int(_sorted_by_text(high, low)[1].sum())
 
 
 def _exact_sum(values: np.ndarray) -> Fraction:
