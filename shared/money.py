@@ -112,7 +112,8 @@ def _trimmed(value: Decimal, wide: Context) -> Decimal:
 
 def round_money(value: Decimal, currency: str) -> Decimal:
     """An amount in the currency's minor unit, half-even."""
-    return value.quantize(_minor_unit(currency), ROUND_HALF_EVEN, _VAST)
+    rounded = value.quantize(_minor_unit(currency), ROUND_HALF_EVEN, _VAST)
+    return rounded if rounded else abs(rounded)  # Nothing has no sign.
 
 
 @cache

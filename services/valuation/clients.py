@@ -225,6 +225,14 @@ class LimitsRead(Reads):
     upper: Decimal
 
 
+class BaselineValueRead(Reads):
+    """A baseline's figure of one of its periods."""
+
+    start: date
+    end: date
+    currency: str | None
+
+
 class BaselineRead(Reads):
     """`GET /v1/baselines/{id}` of metrics."""
 
@@ -238,6 +246,13 @@ class BaselineRead(Reads):
     basis: str
     spread: Decimal | None
     limits: LimitsRead | None
+    values: list[BaselineValueRead]
+
+    @property
+    def currency(self) -> str | None:
+        """The one currency of its periods' money, if it is money of one."""
+        found = {value.currency for value in self.values}
+        return found.pop() if len(found) == 1 else None
 
 
 class CatalogueRead(Reads):

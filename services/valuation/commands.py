@@ -24,7 +24,10 @@ def open_case(transaction: Transaction, body: CaseBody) -> Case:
 
 
 def change_case(transaction: Transaction, state: Case, body: CaseBody, reason: str) -> Case:
-    """State a case's frame anew."""
+    """State a case's frame anew; refuses what then claims more of a movement than there is."""
+    framed = state.model_copy(update={"body": body})
+    for line in state.benefits:
+        _demand_unclaimed(transaction, framed, line)
     return _record(transaction, state, CaseChanged(body=body, reason=reason))
 
 
@@ -86,15 +89,17 @@ def state_risk_table(
 
 def _demand_unclaimed(transaction: Transaction, state: Case, line: BenefitLine) -> None:
     """Over all initiatives, the shares of one movement never exceed the whole of it."""
-    known = list(all_cases(transaction)) if line.movements else []
-    for change in line.movements:
-        others = claimed(known, change, state)
+    if line.status == "withdrawn":
+        return
+    known = list(all_cases(transaction)) if line.drivers else []
+    for driver in line.drivers:
+        others = claimed(known, driver, state)
         total = sum((share for _, share in others), line.attribution.share)
         if total <= 1:
             continue
         who = ", ".join(f"{initiative} claims {share:f}" for initiative, share in others)
         raise CONFLICT.refusal(
-            f"The shares of {change.metric} over all initiatives would add up to {total:f}: {who}. "
+            f"The shares of {driver.metric} over all initiatives would add up to {total:f}: {who}. "
             f"Claim at most {1 - (total - line.attribution.share):f}, or settle it with them."
         )
 

@@ -95,7 +95,7 @@ def _health(runtime: Runtime) -> APIRouter:
     router = APIRouter(include_in_schema=False)
 
     @router.get("/livez")
-    def livez() -> dict[str, str]:
+    async def livez() -> dict[str, str]:
         return {"status": "alive"}
 
     @router.get("/readyz")

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from fastapi import Query
 
 from services.valuation.clients import GoalsClient, MetricsClient
-from services.valuation.domain.assumptions import overridden
+from services.valuation.domain.assumptions import overridden, with_shares
 from services.valuation.domain.case import BASE, Case
 from services.valuation.domain.measured import Measured
 from services.valuation.domain.risk import RiskTable
@@ -62,10 +62,11 @@ class Seen:
 
     @property
     def case(self) -> Case:
-        """The case in its scenario."""
+        """The case in its scenario, with the shares that goals acknowledge by now."""
+        stated = with_shares(self.stated, self.measured.shares)
         if self.scenario == BASE:
-            return self.stated
-        return overridden(self.stated, self.stated.scenario(self.scenario).overrides)
+            return stated
+        return overridden(stated, stated.scenario(self.scenario).overrides)
 
     @property
     def measured(self) -> Measured:

@@ -121,7 +121,12 @@ class _Comparing:
 
     def _paired(self) -> list[_Pair]:
         measured, case = self._known.measured, self._known.case
-        own = {c.metric: b for b in case.benefits for c in b.movements}
+        own: dict[str, BenefitLine] = {}
+        left_out = {x.line_id for x in self._valued.realised.lines if x.left_out is not None}
+        # What counts in the totals speaks for its indicator; what does not, only where none does.
+        for benefit in sorted(case.benefits, key=lambda b: b.benefit_id in left_out):
+            for move in benefit.movements:
+                own.setdefault(move.metric, benefit)
         lives = {None: measured.go_live} | {n: d for n, d in measured.phases.items() if d}
         found = []
         for key in dict.fromkeys(self._demanded or [*own, *DEFAULT_KEYS]):
@@ -183,10 +188,10 @@ class _Comparing:
             return _side(list(pair.span.before), told[1]), ends
         frozen = self._frozen[pair.change.baseline_id]
         side = Side(
-            periods=frozen.periods, value=frozen.value, n=frozen.n, coverage=None,
+            periods=frozen.periods, value=frozen.per_period, n=frozen.n, coverage=None,
             reason=None if frozen.value is not None else "unmeasurable",
         )  # fmt: skip
-        if frozen.lower is None or frozen.upper is None:
+        if frozen.lower is None or frozen.upper is None or frozen.scaled:
             return side, None
         return side, (frozen.lower, frozen.upper)
 
@@ -198,7 +203,10 @@ class _Comparing:
             return None
         slots = self._valued.frame.slots
         after = [slot.index for slot in slots if slot.name in pair.span.after]
-        lines = [line for line in self._valued.realised.lines if line.line_id in ids]
+        if not after:
+            return None
+        counted = [line for line in self._valued.realised.lines if line.left_out is None]
+        lines = [line for line in counted if line.line_id in ids]
         amounts = [line.amounts[index] or Decimal(0) for line in lines for index in after]
         return round_money(sum(amounts, Decimal(0)), case.body.currency)
 

@@ -26,7 +26,7 @@ from services.valuation.domain.lines import (
     money_inputs,
 )
 from services.valuation.domain.ramps import adoption
-from services.valuation.domain.schedule import planned_flows, slots_of
+from services.valuation.domain.schedule import MONTHS, planned_flows, slots_of
 from services.valuation.domain.templates import TEMPLATES, Template
 from services.valuation.domain.units import UnitError, demand_money, read
 from services.valuation.queries.definitions import EXCHANGE_RATES_DEFINITION
@@ -53,6 +53,9 @@ def cost_line(world: World, frame: CaseBody, body: NewCost, identity: str) -> Co
         currency=None if body.currency == frame.currency else body.currency, phase=body.phase,
     )  # fmt: skip
     foreign = money_inputs(inputs) | ({line.currency} if line.currency else set())
+    if line.currency is not None and money_inputs(inputs) - {line.currency}:
+        detail = f"Inputs of a cost in {line.currency} are in {line.currency}, or leave it out."
+        raise invalid("/currency", detail, "mixed_currencies")
     _demand_rates(world, frame, foreign)
     if line.currency is None and planned_flows(line, slots_of(frame)) is None:
         raise invalid("/formula", "The formula divides by zero in some period.", "formula")
@@ -62,7 +65,7 @@ def cost_line(world: World, frame: CaseBody, body: NewCost, identity: str) -> Co
 def benefit_line(world: World, frame: CaseBody, body: NewBenefit, identity: str) -> BenefitLine:
     """A benefit as the case keeps it; refuses what is no money, usage, or can't be computed."""
     template = TEMPLATES.get(body.template or "")
-    formula = body.formula or (template.formula if template else "")
+    formula = body.formula or (template.formula_for(MONTHS[frame.grain]) if template else "")
     inputs = {n: _input(world, f"/inputs/{n}", i, template) for n, i in body.inputs.items()}
     planned = {n: _input(world, f"/planned/{n}", i, None) for n, i in body.planned.items()}
     term = _checked(formula, inputs, planned, "/formula")
@@ -76,7 +79,7 @@ def benefit_line(world: World, frame: CaseBody, body: NewBenefit, identity: str)
         benefit_id=identity, name=body.name, category=body.category, audience=body.audience,
         template=body.template, formula=formula, inputs=inputs, planned=planned,
         adoption=adoption(ramp, stated.curve) if ramp and stated else [Decimal(1)], ramp=ramp,
-        capture=body.capture, attribution=_attribution(world, body), risk=body.risk,
+        capture=body.capture, attribution=_attribution(world, frame, body), risk=body.risk,
         risk_source=body.risk_source, goal_id=body.goal_id,
         evidence=template.evidence
         if template and "evidence" not in body.model_fields_set
@@ -224,15 +227,19 @@ def distribution(world: World, pointer: str, body: DistributionBody) -> Distribu
     return stated.model_copy(update={"values": values})
 
 
-def _attribution(world: World, body: NewBenefit) -> Attribution:
+def _attribution(world: World, frame: CaseBody, body: NewBenefit) -> Attribution:
     """The share due to the initiative; one that a goal acknowledges is looked up."""
     goal = world.goals.goal(world.credential, body.goal_id) if body.goal_id is not None else None
+    if goal is not None and goal.initiative_id != frame.initiative_id:
+        detail = "This goal is one of another initiative; its obstacles and shares are not of here."
+        raise invalid("/goal_id", detail, "other_initiative")
     stated = body.attribution
     if stated is None:
         return Attribution(share=Decimal(1), reason="not stated")
     share = stated.share
     if share is None:
-        share = goal.expected_share if goal is not None else None
+        acknowledged = goal is not None and goal.acknowledged_by is not None
+        share = goal.expected_share if goal is not None and acknowledged else None
         if share is None:
             detail = "The goal's owner has acknowledged no share yet; state one."
             raise invalid("/attribution/share", detail, "not_acknowledged")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Annotated
 
 from fastapi import Depends, Query, Response
@@ -20,12 +21,17 @@ from services.valuation.api.shapes import (
     NewCase,
     shown,
 )
+from services.valuation.domain.case import Case as State
 from services.valuation.domain.case import CaseBody
-from services.valuation.domain.schedule import MONTHS
+from services.valuation.domain.lines import CostLine
+from services.valuation.domain.schedule import MONTHS, bookable
 from services.valuation.queries import cases as queries
-from services.valuation.queries.definitions import BOOKED_COSTS_DEFINITION
+from services.valuation.queries.definitions import (
+    BOOKED_COSTS_DEFINITION,
+    EXCHANGE_RATES_DEFINITION,
+)
 from services.valuation.queries.history import history
-from shared.errors import invalid
+from shared.errors import Refusal, invalid
 from shared.ids import did_you_mean
 from shared.ledger import Transaction
 from shared.web.pages import Page, Pages
@@ -42,8 +48,13 @@ def create_case(
     """Open a business case of an initiative."""
     if (stored := caller.replayed()) is not None:
         return stored
-    goals, _ = clients(caller)
-    goals.initiative(caller.principal.credential, body.initiative_id)
+    goals, metrics = clients(caller)
+    credential = caller.principal.credential
+    goals.initiative(credential, body.initiative_id)
+    for definition in (BOOKED_COSTS_DEFINITION, EXCHANGE_RATES_DEFINITION):
+        # What an ERP books counts from the first day; who may not define metrics is told later.
+        with contextlib.suppress(Refusal):
+            metrics.define(credential, definition)
 
     def work(transaction: Transaction) -> Answer:
         state = commands.open_case(transaction, CaseBody.model_validate(body.model_dump()))
@@ -113,6 +124,19 @@ def change_case(
     return caller.command(work)
 
 
+def _booked_line(state: State, body: NewActual) -> CostLine:
+    """The cost that a booking is of; refuses what the case would not count."""
+    first, last = bookable(state.body)
+    if not first <= body.on < last:
+        detail = f"The case counts what is booked from {first} on and before {last}."
+        raise invalid("/on", detail, "outside")
+    line = next((c for c in state.costs if body.item in (c.name, c.cost_id)), None)
+    if line is None:
+        near = did_you_mean(body.item, [c.name for c in state.costs])
+        raise invalid("/item", f"The case has no cost {body.item!r}.{near}", "unknown_item")
+    return line
+
+
 @router.post("/cases/{case_id}/actuals", status_code=201)
 def book_actual(
     case_id: str, body: NewActual, caller: Annotated[Caller, Depends(writes("valuation:write"))]
@@ -125,10 +149,7 @@ def book_actual(
     """
     with caller.runtime.ledger.view(caller.tenant_id) as view:
         state = queries.case(view, case_id)
-    line = next((c for c in state.costs if body.item in (c.name, c.cost_id)), None)
-    if line is None:
-        near = did_you_mean(body.item, [c.name for c in state.costs])
-        raise invalid("/item", f"The case has no cost {body.item!r}.{near}", "unknown_item")
+    line = _booked_line(state, body)
     _, metrics = clients(caller)
     credential = caller.principal.credential
     metrics.define(credential, BOOKED_COSTS_DEFINITION)

@@ -7,7 +7,7 @@ its name. An amount of costs and an adoption are moved by a factor only.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -76,6 +76,18 @@ def _of_benefit(line: BenefitLine) -> list[Assumption]:
     return found
 
 
+def with_shares(case: Case, shares: Mapping[str, Decimal]) -> Case:
+    """The case with the shares that its goals' owners acknowledge, where it goes by them."""
+    benefits = []
+    for line in case.benefits:
+        share = shares.get(line.goal_id or "")
+        if line.attribution.source == "goal" and share is not None:
+            stated = line.attribution.model_copy(update={"share": share})
+            line = line.model_copy(update={"attribution": stated})
+        benefits.append(line)
+    return case.model_copy(update={"benefits": benefits})
+
+
 def overridden(case: Case, overrides: Sequence[Override]) -> Case:
     """The case as it would be under other assumptions; refuses with 422 what makes no sense."""
     for place, override in enumerate(overrides):
@@ -85,6 +97,9 @@ def overridden(case: Case, overrides: Sequence[Override]) -> Case:
 
 def _apply(case: Case, override: Override, pointer: str) -> Case:
     parts = override.of.split("/")
+    if override.curve is not None and "inputs" not in parts and parts[-1] != "adoption":
+        detail = f"{override.of} is one figure; a curve is for inputs and adoption."
+        raise invalid(f"{pointer}/curve", detail, "curve")
     if override.of == "discount_rate":
         rate = _moved(case.body.discount_rate, override)
         if not Decimal("-0.5") <= rate <= 10:

@@ -16,7 +16,7 @@ from services.valuation.domain.finance import (
     factor_on,
     factors,
     mirr,
-    payback,
+    payback_of,
     ratio,
 )
 from services.valuation.domain.roots import DAYS_PER_YEAR, Rate, irr, xirr
@@ -155,7 +155,9 @@ def figures(lines: Sequence[Line], frame: Frame, length: int) -> Figures:
     net = [row.net for row in rows]
     worth, cost = sum(pv_benefits, ZERO), sum(pv_costs, ZERO)
     months, body = MONTHS[frame.body.grain], frame.body
-    plain, discounted_back = payback(net, months), payback([r.discounted for r in rows], months)
+    plain, discounted_back = (
+        payback_of(spent, gained, months), payback_of(pv_costs, pv_benefits, months),
+    )  # fmt: skip
     outlay = _outlay(frame, counted, length)
     return Figures(
         npv=worth - cost, pv_costs=cost, pv_benefits=worth,
@@ -169,8 +171,8 @@ def figures(lines: Sequence[Line], frame: Frame, length: int) -> Figures:
             body.discount_rate if body.reinvest_rate is None else body.reinvest_rate,
         ),
         payback=plain, discounted_payback=discounted_back,
-        from_go_live=_from_go_live(frame, net, plain),
-        discounted_from_go_live=_from_go_live(frame, [r.discounted for r in rows], discounted_back),
+        from_go_live=_from_go_live(frame, plain),
+        discounted_from_go_live=_from_go_live(frame, discounted_back),
         bcr=ratio(worth, cost),
         profitability=_profitability(worth - cost, outlay),
         annual=equivalent_annual(
@@ -222,14 +224,13 @@ def _profitability(npv: Decimal, outlay: Decimal) -> float | None:
     return None if share is None else 1 + share
 
 
-def _from_go_live(frame: Frame, net: Sequence[Decimal], plain: Months) -> Months:
+def _from_go_live(frame: Frame, plain: Months) -> Months:
     """The same crossing, counted from the first day of use."""
     if frame.go_live is None:
         return Months(None, "no_go_live")
     if plain.value is None:
         return plain
-    first = next(i for i, flow in enumerate(net) if flow < 0)
-    elapsed = max(0, first - 1) * MONTHS[frame.body.grain]
+    elapsed = max(0, plain.outlay - 1) * MONTHS[frame.body.grain]
     before = Decimal((frame.go_live - frame.body.start).days) * 12 / DAYS_PER_YEAR
     return Months(plain.value + elapsed - before, None)
 

@@ -19,11 +19,15 @@ Convention = Literal["end_of_period", "mid_period", "exact_dates"]
 
 @dataclass(frozen=True, slots=True)
 class Months:
-    """A time to pay back, or why there is none; `first` is the first crossing of several."""
+    """A time to pay back, or why there is none; `first` is the first crossing of several.
+
+    `outlay` is the place of the first outlay, from which it counts.
+    """
 
     value: Decimal | None
     reason: str | None
     first: Decimal | None = None
+    outlay: int = 0
 
 
 def monthly_rate(yearly: Decimal) -> Decimal:
@@ -53,8 +57,8 @@ def factors(
 
 
 def factor_on(rate: Decimal, start: date, on: date) -> Decimal:
-    """The factor of a day: (1 + r)^(-days / 365); days before the start count as the start."""
-    days = max(0, (on - start).days)
+    """The factor of a day: (1 + r)^(-days / 365); above 1 for days before the start."""
+    days = (on - start).days
     with localcontext(PRECISION):
         return 1 / (1 + rate) ** (Decimal(days) / DAYS_PER_YEAR)
 
@@ -87,6 +91,21 @@ def mirr(
         return None
 
 
+def payback_of(costs: Sequence[Decimal], gains: Sequence[Decimal], months: int) -> Months:
+    """Months from the first outlay until the gains have paid for the costs.
+
+    Where every period earns more than it costs, the costs of the first are taken to fall due as it
+    begins: it has paid for itself after costs / benefits of its length.
+    """
+    with localcontext(PRECISION):
+        found = payback([g - c for c, g in zip(costs, gains, strict=True)], months)
+        spent = next((i for i, cost in enumerate(costs) if cost > 0), None)
+        if found.reason != "no_investment" or spent is None:
+            return found
+        value = costs[spent] / gains[spent] * months if spent else Decimal(0)
+        return Months(value, None, value, spent)
+
+
 def payback(flows: Sequence[Decimal], months: int) -> Months:
     """Months from the first outlay until the flows have paid for themselves, linear in a period.
 
@@ -107,7 +126,7 @@ def payback(flows: Sequence[Decimal], months: int) -> Months:
                 crossings.append(Decimal(0))
         if total < 0 or not crossings:
             return Months(None, "not_reached", crossings[0] if crossings else None)
-        return Months(crossings[-1], None, crossings[0])
+        return Months(crossings[-1], None, crossings[0], first)
 
 
 def equivalent_annual(npv: Decimal, rate: Decimal, years: Decimal) -> Decimal | None:

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from services.valuation.domain.case import Case
 from services.valuation.domain.figures import ZERO, Figures
-from services.valuation.domain.lines import BenefitLine, MetricChange
+from services.valuation.domain.lines import BenefitLine, Driver
 from services.valuation.domain.measured import Measured
 from services.valuation.domain.schedule import slots_of
 from shared.chain import canonical_json
@@ -23,18 +23,35 @@ class Note(Protocol):
     def __call__(self, code: str, **params: Any) -> None: ...
 
 
-def _movement(change: MetricChange) -> tuple[str, str]:
-    return change.metric, canonical_json(change.where) if change.where else ""
+def same_movement(a: Driver, b: Driver, related: Collection[tuple[str, str]] = ()) -> bool:
+    """Whether two claims are of one movement: of one metric, or of a driver and its total.
 
-
-def _same(a: MetricChange, b: MetricChange, measured: Measured) -> bool:
-    """Whether two changes are one movement: of one metric, or of a driver and its total."""
-    if a.metric == b.metric:
-        return a.where == b.where
-    if not measured.related or a.where != b.where:
+    Parts of one metric are apart only where that can be seen: other values of one field.
+    """
+    if _apart(a.where, b.where):
         return False
     pair = (a.metric, b.metric)
-    return pair in measured.related or pair[::-1] in measured.related
+    return a.metric == b.metric or pair in related or pair[::-1] in related
+
+
+def _apart(a: dict[str, Any] | None, b: dict[str, Any] | None) -> bool:
+    one, other = _values_of(a), _values_of(b)
+    return any(one[field].isdisjoint(other[field]) for field in one.keys() & other.keys())
+
+
+def _values_of(where: dict[str, Any] | None) -> dict[str, set[str]]:
+    """The values to which a filter holds fields, where it plainly says so."""
+    if not where:
+        return {}
+    found: dict[str, set[str]] = {}
+    for part in where.get("all") or [where]:
+        if "field" in part and part.get("op", "eq") in ("eq", "in"):
+            said = part.get("value")
+            values = said if isinstance(said, list) else [said]
+            found.setdefault(part["field"], {canonical_json(value) for value in values})
+        elif "all" in part:
+            found = {**_values_of(part), **found}
+    return found
 
 
 def overlapping(case: Case, measured: Measured, included: Collection[str] = ()) -> dict[str, str]:
@@ -43,10 +60,10 @@ def overlapping(case: Case, measured: Measured, included: Collection[str] = ()) 
     Such are left out of the totals until both say which part of it they claim.
     """
     found: dict[str, str] = {}
-    counted: list[tuple[BenefitLine, list[MetricChange]]] = []
+    counted: list[tuple[BenefitLine, list[Driver]]] = []
     # What stands outside the totals anyway takes no movement from what stands in them.
     moving = [
-        (line, line.movements)
+        (line, line.drivers)
         for line in case.benefits
         if line.status != "withdrawn"
         and line.category != "non_financial"
@@ -62,21 +79,20 @@ def overlapping(case: Case, measured: Measured, included: Collection[str] = ()) 
 
 
 def _twice(
-    line: BenefitLine, moves: list[MetricChange],
-    other: BenefitLine, theirs: list[MetricChange], measured: Measured,
+    line: BenefitLine, moves: list[Driver],
+    other: BenefitLine, theirs: list[Driver], measured: Measured,
 ) -> bool:  # fmt: skip
     """Whether two benefits claim one movement without having split it."""
     if line.overlap and other.overlap and line.overlap.group == other.overlap.group:
         return False
-    return any(_same(a, b, measured) for a in moves for b in theirs)
+    return any(same_movement(a, b, measured.related) for a in moves for b in theirs)
 
 
-def claimed(cases: Iterable[Case], change: MetricChange, mine: Case) -> list[tuple[str, Decimal]]:
+def claimed(cases: Iterable[Case], driver: Driver, mine: Case) -> list[tuple[str, Decimal]]:
     """What other initiatives claim of the same movement in periods of this case.
 
     Of several cases of one initiative, which are its options, the largest claim counts.
     """
-    wanted = {_movement(change)}
     first, last = slots_of(mine.body)[0].start, slots_of(mine.body)[-1].end
     claims: dict[str, Decimal] = {}
     for case in cases:
@@ -87,7 +103,7 @@ def claimed(cases: Iterable[Case], change: MetricChange, mine: Case) -> list[tup
         for benefit in case.benefits:
             if benefit.status == "withdrawn":
                 continue
-            if wanted & {_movement(change) for change in benefit.movements}:
+            if any(same_movement(driver, theirs) for theirs in benefit.drivers):
                 claims[other] = max(claims.get(other, ZERO), benefit.attribution.share)
     return sorted(claims.items())
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from datetime import date
 from decimal import Decimal
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 from babel.numbers import is_currency
 from pydantic import BaseModel, ConfigDict, PlainSerializer
@@ -93,6 +93,13 @@ class MetricValue(Value):
 
     key: str
     where: dict[str, Any] | None = None
+
+
+class Driver(NamedTuple):
+    """A metric, of certain events or of all, whose figure becomes money."""
+
+    metric: str
+    where: dict[str, Any] | None
 
 
 class Input(Value):
@@ -242,8 +249,15 @@ class BenefitLine(Value):
 
     @property
     def movements(self) -> list[MetricChange]:
-        """The metric movements that it turns into money."""
+        """The metric changes that it turns into money."""
         return [i.metric_change for i in self.inputs.values() if i.metric_change is not None]
+
+    @property
+    def drivers(self) -> list[Driver]:
+        """What it makes money of: changes of metrics, or where it has none, their values."""
+        found = [Driver(change.metric, change.where) for change in self.movements]
+        values = (i.metric for i in self.inputs.values() if i.metric is not None)
+        return found or [Driver(value.key, value.where) for value in values]
 
     def plan_of(self, name: str) -> Input:
         """What is planned for an input; a stated input is its own plan."""

@@ -40,7 +40,11 @@ class Proof(Value):
 
 
 class Baseline(Value):
-    """A frozen baseline that a change is measured against."""
+    """A frozen baseline that a change is measured against.
+
+    `per_period` is what it amounts to in a period as long as the case's; `scaled` says that this
+    is another figure, so that limits of the baseline's own periods say nothing of it.
+    """
 
     baseline_id: str
     metric: str
@@ -51,6 +55,8 @@ class Baseline(Value):
     n: int = 0
     lower: Exact | None = None
     upper: Exact | None = None
+    per_period: Exact | None = None
+    scaled: bool = False
 
 
 class Measured(Value):

@@ -6,10 +6,11 @@ from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from decimal import Decimal
+from decimal import Decimal, localcontext
 from functools import lru_cache
 
 from services.valuation.domain.case import CaseBody
+from services.valuation.domain.finance import PRECISION
 from services.valuation.domain.lines import CostLine, Recurring, currencies
 from shared.expression import FormulaError, evaluate, parse
 from shared.periods import Calendar, add_months, period_holding
@@ -17,6 +18,8 @@ from shared.periods import Calendar, add_months, period_holding
 MONTHS = {"month": 1, "quarter": 3, "year": 12}
 # More than any organisation moves in a period; beyond it a formula or an index has run away.
 MOST = Decimal(10) ** 24
+# Of a Gregorian year.
+_DAYS_PER_MONTH = Decimal("365.2425") / 12
 _STEP_MONTHS = {"P1M": 1, "P3M": 3, "P1Y": 12}
 
 
@@ -90,6 +93,12 @@ def planned_flows(
     return found
 
 
+def reaches_beyond(line: CostLine, slots: Sequence[Slot]) -> bool:
+    """Whether amounts were stated for days or periods after the last one: a shortened horizon."""
+    amounts = (line.amounts or [])[len(slots) :]
+    return any(amounts) or (line.once is not None and line.once.on >= slots[-1].end)
+
+
 def _stated(
     line: CostLine, slots: Sequence[Slot], rates: Mapping[str, Sequence[Decimal | None]]
 ) -> list[Flow] | None:
@@ -122,7 +131,8 @@ def _computed(
         stated = {}
         for name, source in line.inputs.items():
             figure = source.stated(slot.index) or Decimal(0)
-            foreign = currencies(source.unit) & rates.keys()
+            # What is stated in the line's own currency is converted with its result.
+            foreign = (currencies(source.unit) & rates.keys()) - {line.currency}
             rate = rates[foreign.pop()][slot.index] if foreign else Decimal(1)
             if rate is None:
                 return None
@@ -156,6 +166,28 @@ def _period_of(on: date, slots: Sequence[Slot]) -> int | None:
     if on >= slots[-1].end:
         return None
     return bisect_right(slots, on, lo=1, key=lambda slot: slot.start) - 1
+
+
+def share_of_periods(months: int, periods: Sequence[tuple[date, date]]) -> Decimal:
+    """How much of the mean period of some a period of so many months is: by months, or by days."""
+    whole = [_whole_months(*period) for period in periods]
+    with localcontext(PRECISION):
+        if None not in whole:
+            return Decimal(months * len(whole)) / sum(n for n in whole if n is not None)
+        days = sum((end - start).days for start, end in periods)
+        return Decimal(months) * _DAYS_PER_MONTH * len(periods) / days
+
+
+def _whole_months(start: date, end: date) -> int | None:
+    """The number of months between two days, where it is a whole one."""
+    months = (end.year - start.year) * 12 + end.month - start.month
+    return months if months > 0 and add_months(start, months) == end else None
+
+
+def bookable(body: CaseBody) -> tuple[date, date]:
+    """The first day whose bookings a case counts, and the one before which they end."""
+    slots = slots_of(body)
+    return date(slots[0].start.year - 10, 1, 1), slots[-1].end
 
 
 def booking_spans(slots: Sequence[Slot]) -> list[tuple[int, str]]:

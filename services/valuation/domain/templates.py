@@ -25,6 +25,12 @@ class Template:
     sense: Literal["rise", "fall"] = "rise"
     negative: bool = False
     evidence: Literal["conditional", "unverified"] = "conditional"
+    # Whether the formula gives the money of a year, of which a period has its part.
+    yearly: bool = False
+
+    def formula_for(self, months: int) -> str:
+        """The formula for periods of so many months."""
+        return f"{self.formula} * {months} / 12" if self.yearly and months != 12 else self.formula
 
 
 _PER_HOUR = f"{MONEY}/h"
@@ -83,7 +89,8 @@ TEMPLATES: dict[str, Template] = {
     "cash-flow": Template(
         "change * daily_revenue * cost_of_capital",
         {"change": "days", "daily_revenue": f"{MONEY}/day", "cost_of_capital": "ratio"},
-        "customers pay sooner; `change` is in days", None, "fall",
+        "customers pay sooner; `change` is in days, `cost_of_capital` is of a year", None, "fall",
+        yearly=True,
     ),
     "legacy-retired": Template(
         "spend * share_retired", {"spend": MONEY, "share_retired": "ratio"},

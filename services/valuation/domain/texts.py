@@ -32,6 +32,7 @@ CATALOGUE = {
     "rests_on_posts": "{share} of the planned benefits are posts that are to be saved, which is "
     "weak evidence.",
     "cost_unknown": "{cost} can't be computed, or told in the case's currency.",
+    "cost_outside": "Part of {cost} falls after the last period and does not count.",
     "rate_unknown": "Figures in {unit} can't be told in the case's currency: a rate is missing.",
     "no_rate": "No rate of {currency} was recorded for {period}.",
     "metric_unknown": "{metric} can't be asked: {why}",

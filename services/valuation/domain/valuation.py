@@ -15,7 +15,14 @@ from services.valuation.domain.finance import PRECISION
 from services.valuation.domain.guards import note_weaknesses, overlapping
 from services.valuation.domain.lines import BenefitLine, CostLine, Input, currencies
 from services.valuation.domain.measured import Measured, combined
-from services.valuation.domain.schedule import MOST, Flow, Slot, planned_flows, slots_of
+from services.valuation.domain.schedule import (
+    MOST,
+    Flow,
+    Slot,
+    planned_flows,
+    reaches_beyond,
+    slots_of,
+)
 from shared.expression import FormulaError, Term, columns, evaluate, parse
 
 # A figure for every period, or one per period; None where it is not known.
@@ -80,6 +87,8 @@ class Valuing:
         if flows is None:
             self.note("cost_unknown", cost=line.name)
             return []
+        if reaches_beyond(line, self.slots):
+            self.note("cost_outside", cost=line.name)
         return flows
 
     def actual_cost(self, line: CostLine, planned: Sequence[Flow]) -> list[Flow]:

@@ -23,7 +23,13 @@ from services.valuation.domain.case import Case
 from services.valuation.domain.lines import Input, money_inputs
 from services.valuation.domain.measured import Baseline, Measured, Obstacle, Proof
 from services.valuation.domain.risk import RiskTable, chance
-from services.valuation.domain.schedule import Slot, booking_spans, slots_of
+from services.valuation.domain.schedule import (
+    MONTHS,
+    Slot,
+    booking_spans,
+    share_of_periods,
+    slots_of,
+)
 from services.valuation.domain.valuation import elapsed_on
 from services.valuation.queries.definitions import BOOKED_COSTS, EXCHANGE_RATES
 from shared.clock import format_instant
@@ -137,6 +143,7 @@ class _Measuring:
             self.baselines[change.baseline_id] = Baseline(
                 baseline_id=change.baseline_id, metric=frozen.metric, version=frozen.version,
                 value=frozen.value, basis=frozen.basis, periods=frozen.periods, n=frozen.n,
+                per_period=frozen.value,
                 lower=ends.lower if ends else None, upper=ends.upper if ends else None,
             )  # fmt: skip
         return Asked(change.metric, self.over, frozen.where, frozen.version)
@@ -171,22 +178,42 @@ class _Measuring:
         change = source.metric_change
         if change is None:
             return [self._money(v, v.value, i + 1) for i, v in enumerate(answer.replay.values)]
-        before = self._frozen[change.baseline_id].value
+        frozen = self._frozen[change.baseline_id]
+        before = self._per_period(change.baseline_id, answer.replay.additive)
         sign = -1 if change.sense == "fall" else 1
-        return [
-            None
-            if value.value is None or before is None
-            else self._money(value, sign * (value.value - before), index + 1)
-            for index, value in enumerate(answer.replay.values)
-        ]
+        found: list[Decimal | None] = []
+        for place, value in enumerate(answer.replay.values, 1):
+            after = self._money(value, value.value, place)
+            # Both at one rate, so that a change of the rate is no change of the metric.
+            currency = frozen.currency if value.currency else None
+            stood = self._in_currency(currency, before, place, value.period)
+            found.append(None if after is None or stood is None else sign * (after - stood))
+        return found
+
+    def _per_period(self, baseline_id: str, additive: bool) -> Decimal | None:
+        """A baseline's figure for a period as long as the case's: sums grow with their period."""
+        frozen = self._frozen[baseline_id]
+        length = MONTHS[self.state.body.grain]
+        figure, scaled = frozen.value, False
+        if additive and figure is not None:
+            share = share_of_periods(length, [(v.start, v.end) for v in frozen.values])
+            figure, scaled = figure * share, share != 1
+        told = {"per_period": figure, "scaled": scaled}
+        self.baselines[baseline_id] = self.baselines[baseline_id].model_copy(update=told)
+        return figure
 
     def _money(self, value: ValueRead, amount: Decimal | None, place: int) -> Decimal | None:
         """A figure in the case's currency."""
-        if amount is None or value.currency in (None, self.state.body.currency):
+        return self._in_currency(value.currency, amount, place, value.period)
+
+    def _in_currency(
+        self, currency: str | None, amount: Decimal | None, place: int, period: str
+    ) -> Decimal | None:
+        if amount is None or currency in (None, self.state.body.currency):
             return amount
-        rate = self.rates(str(value.currency))[place]
+        rate = self.rates(str(currency))[place]
         if rate is None:
-            self.world.note("no_rate", currency=str(value.currency), period=value.period)
+            self.world.note("no_rate", currency=str(currency), period=period)
             return None
         return amount * rate
 
@@ -195,7 +222,7 @@ class _Measuring:
         answer = self._answers[self._booked.identity]
         found: dict[str, dict[int, Decimal]] = {}
         if answer.replay is None:
-            if answer.problem is not None and not answer.problem.type.endswith("unknown-metric"):
+            if answer.problem is not None:
                 self.world.note("actuals_unknown", why=answer.problem.detail)
             return found
         places = {name: index for index, name in booking_spans(self.slots)}
@@ -319,7 +346,7 @@ def _obstacle(factor: FactorRead, table: RiskTable) -> Obstacle | None:
 
 def _related(world: World, state: Case) -> list[tuple[str, str]]:
     """Which of the case's metrics drives which other; asked only where two could overlap."""
-    keys = {change.metric for line in state.benefits for change in line.movements}
+    keys = {driver.metric for line in state.benefits for driver in line.drivers}
     if len(keys) < 2:
         return []
     return [pair for pair in world.metrics.drives(world.credential) if set(pair) <= keys]
