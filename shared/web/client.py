@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 import socket
+import threading
 import time
+from contextvars import ContextVar
 from typing import Any, TypeVar
 
 import httpx
@@ -19,14 +21,20 @@ from shared.telemetry import current_trace
 
 CONNECT_SECONDS = 2.0
 READ_SECONDS = 20.0
+# The longest that all neighbours together may keep whoever asked us waiting.
+NEIGHBOURS_SECONDS = 30.0
 # The longest that somebody else's whole answer may take.
 ANSWER_SECONDS = 60.0
+# So many wait for one neighbour at a time; more would take the threads that need none.
+MAX_AT_ONCE, TURN_SECONDS = 20, 2.0
 ATTEMPTS = 3
 RETRY_WITHIN_SECONDS = 6.0
 MAX_ANSWER_BYTES = 50_000_000
 RETRY_AFTER_SECONDS = 60
 MAX_RETRY_AFTER_SECONDS = 3_600
 _Shape = TypeVar("_Shape", bound=BaseModel)
+# Until when, on the monotonic clock, the request that is being answered may wait for others.
+waiting_until: ContextVar[float | None] = ContextVar("waiting_until", default=None)
 
 
 class Reads(BaseModel):
@@ -52,6 +60,7 @@ class Peer:
         self, name: str, base_url: str, transport: httpx.BaseTransport | None = None
     ) -> None:
         self.name = name
+        self._turns = threading.BoundedSemaphore(MAX_AT_ONCE)
         self._client = httpx.Client(
             base_url=base_url,
             transport=transport,
@@ -117,36 +126,49 @@ class Peer:
         trace = current_trace.get()
         if trace is not None:
             headers["traceparent"] = trace.header
+        until = time.monotonic() + READ_SECONDS
+        until = min(until, waiting_until.get() or until)
+        left = until - time.monotonic()
+        if left <= 0:
+            raise self._unavailable("too slowly, or after others that were slow")
+        timeout = httpx.Timeout(left, connect=min(CONNECT_SECONDS, left))
+        if not self._turns.acquire(timeout=min(TURN_SECONDS, left)):
+            raise self._unavailable("too many wait for it")
         try:
-            response = self._client.request(method, path, headers=headers, **content)
+            with self._client.stream(
+                method, path, headers=headers, timeout=timeout, **content
+            ) as response:
+                status, body = response.status_code, _body_of(response, until)
         except (httpx.TransportError, httpx.DecodingError) as error:
             raise _NotReached(f"{type(error).__name__}") from error
-        if response.status_code in (500, 502, 503, 504):
-            raise _NotReached(f"status {response.status_code}")
-        if response.status_code >= 400:
-            raise self._refusal(response)
-        return self._parsed(response, shape)
+        finally:
+            self._turns.release()
+        if status in (500, 502, 503, 504):
+            raise _NotReached(f"status {status}")
+        if status >= 400:
+            raise self._refusal(status, body)
+        return self._parsed(status, body, shape)
 
-    def _parsed(self, response: httpx.Response, shape: type[_Shape]) -> _Shape:
-        if response.status_code >= 300 or len(response.content) > MAX_ANSWER_BYTES:
-            raise self._unavailable(f"an unexpected answer ({response.status_code})")
+    def _parsed(self, status: int, body: bytes, shape: type[_Shape]) -> _Shape:
+        if status >= 300:
+            raise self._unavailable(f"an unexpected answer ({status})")
         try:
-            return shape.model_validate(parse_json(response.content))
+            return shape.model_validate(parse_json(body))
         except (ValueError, ValidationError) as error:
             raise self._unavailable("an answer that can't be read") from error
 
-    def _refusal(self, response: httpx.Response) -> Refusal:
+    def _refusal(self, status: int, body: bytes) -> Refusal:
         """The neighbour's problem, passed on as it is."""
-        problem: dict[str, Any] = {}
+        problem: Any = {}
         with contextlib.suppress(ValueError):
-            problem = response.json()
+            problem = parse_json(body)
         if not isinstance(problem, dict) or "detail" not in problem:
-            return self._unavailable(f"status {response.status_code} without a problem")
+            return self._unavailable(f"status {status} without a problem")
         kind = REGISTRY.get(str(problem.get("type", "")).rpartition("/")[2])
-        if kind is None or kind.status != response.status_code:
+        if kind is None or kind.status != status:
             kind = ProblemType(
                 str(problem.get("type", "")).rpartition("/")[2] or "refused",
-                response.status_code,
+                status,
                 str(problem.get("title", "Refused")),
                 "",
                 "",
@@ -231,11 +253,7 @@ class Outside:
         try:
             with self._client.stream(method, url, **content) as response:
                 self._demand_answer(response)
-                body, until = b"", time.monotonic() + ANSWER_SECONDS
-                for part in response.iter_bytes():
-                    body += part
-                    if len(body) > MAX_ANSWER_BYTES or time.monotonic() > until:
-                        raise _NotReached("an answer that is too large, or too slow")
+                body = _body_of(response, time.monotonic() + ANSWER_SECONDS)
         except (httpx.TransportError, httpx.DecodingError) as error:
             raise _NotReached(type(error).__name__) from error
         try:
@@ -264,6 +282,17 @@ class Outside:
 
     def close(self) -> None:
         self._client.close()
+
+
+def _body_of(response: httpx.Response, until: float) -> bytes:
+    """A whole answer, read within a bound of bytes and until a moment of the monotonic clock."""
+    parts, size = [], 0
+    for part in response.iter_bytes():
+        parts.append(part)
+        size += len(part)
+        if size > MAX_ANSWER_BYTES or time.monotonic() > until:
+            raise _NotReached("an answer that is too large, or too slow")
+    return b"".join(parts)
 
 
 def _waiting_time(response: httpx.Response) -> str:

@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from shared.errors import NOT_PARSABLE
 from shared.language import current_language, negotiate
 from shared.telemetry import REQUEST_SECONDS, REQUESTS, begin_trace, log
+from shared.web.client import NEIGHBOURS_SECONDS, waiting_until
 from shared.web.problems import problem_response
 
 _HEADERS = [
@@ -42,6 +43,7 @@ class Edge:
         begin_trace(headers.get(b"traceparent", b"").decode("latin-1"))
         language = negotiate(headers.get(b"accept-language", b"").decode("latin-1"))
         current_language.set(language)
+        waiting_until.set(time.monotonic() + NEIGHBOURS_SECONDS)
         scope.setdefault("state", {})["max_body_bytes"] = self.max_body_bytes
         started, status = time.perf_counter(), 500
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
@@ -12,7 +14,7 @@ import pytest
 from services.goals.commands.goals import note_redefined_metric
 from shared.errors import Refusal
 from shared.follow import Follower
-from shared.web.client import Free, Peer
+from shared.web.client import Free, Peer, waiting_until
 from tests.support.house import House, Key
 from tests.support.samples import CLOSED, GUIDELINES, WIN_RATE, deals
 
@@ -107,6 +109,38 @@ def test_garbage_from_a_neighbour_becomes_a_clear_refusal(status: int, body: byt
         thread.join()
     assert refused.value.problem.status == 503
     assert refused.value.headers["Retry-After"]
+
+
+class _Dripping(_Rude):
+    """A neighbour that never stops sending, byte by byte."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+        with contextlib.suppress(OSError):
+            while True:
+                self.wfile.write(b" ")
+                time.sleep(0.02)
+
+
+def test_a_neighbour_that_drips_is_waited_for_no_longer_than_the_request_may_take() -> None:
+    server = HTTPServer(("127.0.0.1", 0), _Dripping)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    peer = Peer("metrics", f"http://127.0.0.1:{server.server_port}")
+    before = waiting_until.set(time.monotonic() + 0.5)
+    try:
+        with pytest.raises(Refusal, match="metrics service does not answer as it should") as first:
+            peer.get("/v1/feed", Free, "ww_x")
+        with pytest.raises(Refusal, match="after others that were slow"):
+            peer.post("/v1/replay", Free, "ww_x", {})
+    finally:
+        waiting_until.reset(before)
+        peer.close()
+        server.shutdown()
+        server.server_close()
+        thread.join()
+    assert first.value.problem.status == 503
 
 
 def test_a_neighbour_that_is_down_is_named(house: House) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from fastapi import Query
 
 from services.valuation.clients import GoalsClient, MetricsClient
-from services.valuation.domain.assumptions import overridden, with_shares
+from services.valuation.domain.assumptions import overridden, standing, with_shares
 from services.valuation.domain.case import BASE, Case
 from services.valuation.domain.measured import Measured
 from services.valuation.domain.risk import RiskTable
@@ -66,7 +66,7 @@ class Seen:
         stated = with_shares(self.stated, self.measured.shares)
         if self.scenario == BASE:
             return stated
-        return overridden(stated, stated.scenario(self.scenario).overrides)
+        return overridden(stated, standing(stated, stated.scenario(self.scenario).overrides))
 
     @property
     def measured(self) -> Measured:

@@ -11,7 +11,7 @@ from services.valuation import commands
 from services.valuation.api.asking import Included, seen
 from services.valuation.api.figures import SliceShown, slice_shown
 from services.valuation.api.shapes import Case, NewScenario, Withdraw, shown
-from services.valuation.domain.assumptions import overridden
+from services.valuation.domain.assumptions import by_identity, overridden, standing
 from services.valuation.domain.case import BASE, Override, Scenario
 from services.valuation.domain.valuation import value
 from services.valuation.queries import cases as queries
@@ -54,7 +54,8 @@ def state_scenario(
         caller.demand_revision(state.revision)
         overrides = [Override(**one.model_dump()) for one in body.overrides]
         overridden(state, overrides)
-        scenario = Scenario(key=key, name=body.name, overrides=overrides)
+        kept = [o.model_copy(update={"of": by_identity(state, o.of)}) for o in overrides]
+        scenario = Scenario(key=key, name=body.name, overrides=kept)
         changed = commands.state_scenario(transaction, state, scenario, body.reason)
         return Answer(shown(changed), 200, changed.revision)
 
@@ -85,7 +86,8 @@ def compare_scenarios(
     """Show every scenario's figures beside those of the base."""
     known = seen(reader, case_id)
     cases = [(BASE, BASE, known.stated)] + [
-        (s.key, s.name, overridden(known.stated, s.overrides)) for s in known.stated.scenarios
+        (s.key, s.name, overridden(known.stated, standing(known.stated, s.overrides)))
+        for s in known.stated.scenarios
     ]
     currency, found = known.stated.body.currency, []
     for key, name, case in cases:

@@ -76,7 +76,8 @@ class OverrideBody(Wire):
     """An assumption that is otherwise: by a figure, a curve, or a factor on what is stated."""
 
     of: Annotated[str, Field(min_length=1, max_length=300)] = Field(
-        description="discount_rate, costs/ID/amount, costs/ID/risk, benefits/ID/inputs/NAME, "
+        description="discount_rate, costs/ID/amount, costs/ID/risk, costs/ID/inputs/NAME, "
+        "benefits/ID/inputs/NAME, "
         "benefits/ID/adoption, .../capture, .../attribution or .../risk; a name will do for an id",
         examples=["benefits/More deals won/inputs/margin"],
     )

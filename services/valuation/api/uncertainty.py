@@ -14,9 +14,9 @@ from services.valuation.api.building import distribution
 from services.valuation.api.figures import Payback, slice_shown
 from services.valuation.api.inputs import DistributionBody
 from services.valuation.api.valuations import ValuationBasis
-from services.valuation.domain.assumptions import assumptions, overridden
+from services.valuation.domain.assumptions import assumptions, by_identity
 from services.valuation.domain.breakeven import Units, units
-from services.valuation.domain.case import BASE, Case, Override
+from services.valuation.domain.case import BASE, Case
 from services.valuation.domain.lines import Distribution
 from services.valuation.domain.obstacles import Worth, obstacle_worths
 from services.valuation.domain.sensitivity import Swing, tornado
@@ -272,14 +272,8 @@ def _address(case: Case, stated: str, known: dict[str, str], pointer: str) -> st
     """The address of an assumption that may be named by its line's name."""
     if stated == "discount_rate":
         raise invalid(f"{pointer}/of", "A discount rate is chosen, not drawn.", "not_uncertain")
-    named = {f"costs/{c.name}/": f"costs/{c.cost_id}/" for c in case.costs}
-    named |= {f"benefits/{b.name}/": f"benefits/{b.benefit_id}/" for b in case.benefits}
-    for name, identified in named.items():
-        if stated.startswith(name):
-            stated = identified + stated.removeprefix(name)
+    stated = by_identity(case, stated)
     if stated not in known:
-        # An unknown address is refused in the words of scenarios, or as one that is not stated.
-        overridden(case, [Override(of=stated, factor=Decimal(1))])
         detail = f"{stated!r} is not stated in this case.{did_you_mean(stated, list(known))}"
         raise invalid(f"{pointer}/of", detail, "unknown_assumption")
     return stated

@@ -1,8 +1,8 @@
 """Assumptions of a case by address, so that scenarios, tornado and simulation can move them.
 
-An address is `discount_rate`, `costs/ID/amount`, `costs/ID/risk`, `benefits/ID/inputs/NAME`,
-`benefits/ID/adoption`, `.../capture`, `.../attribution` or `.../risk`. A line is named by its id or
-its name. An amount of costs and an adoption are moved by a factor only.
+An address is `discount_rate`, `costs/ID/amount`, `costs/ID/risk`, `costs/ID/inputs/NAME`,
+`benefits/ID/inputs/NAME`, `benefits/ID/adoption`, `.../capture`, `.../attribution` or `.../risk`.
+A line is named by its id or its name. An amount of costs and an adoption are moved by a factor.
 """
 
 from __future__ import annotations
@@ -18,6 +18,9 @@ from shared.errors import invalid
 from shared.ids import did_you_mean
 
 _ONE = Decimal(1)
+# Beyond these a yearly rate, or what a risk adds to a cost, makes no sense.
+LEAST_RATE, MOST_RATE = Decimal("-0.5"), Decimal(10)
+MOST_COST_RISK = Decimal(10)
 _KNOBS = ("adoption", "capture", "attribution", "risk")
 _SHARES = {"adoption", "capture", "attribution", "risk"}
 
@@ -39,8 +42,10 @@ class Assumption:
     @property
     def bounds(self) -> tuple[Decimal | None, Decimal | None]:
         """Between which figures it makes sense."""
-        if self.address.startswith("costs/"):
-            return Decimal(0), None
+        if self.address == "discount_rate":
+            return LEAST_RATE, MOST_RATE
+        if self.address.startswith("costs/") and self.input is None:
+            return Decimal(0), MOST_COST_RISK if self.address.endswith("/risk") else None
         if self.address.rpartition("/")[2] in _SHARES and self.input is None:
             return Decimal(0), _ONE if not self.relative else None
         return None, None
@@ -54,19 +59,15 @@ def assumptions(case: Case) -> list[Assumption]:
         found.append(Assumption(f"{here}/amount", cost.name, _ONE, True))
         if cost.risk:
             found.append(Assumption(f"{here}/risk", f"{cost.name}: risk", cost.risk, False))
+        found += [_of_input(here, cost.name, name, i) for name, i in cost.inputs.items()]
     for line in case.benefits:
         found += _of_benefit(line)
     return found
 
 
 def _of_benefit(line: BenefitLine) -> list[Assumption]:
-    here, found = f"benefits/{line.benefit_id}", []
-    for name in line.inputs:
-        plan = line.plan_of(name)
-        relative = plan.curve is not None
-        figure = _ONE if relative else plan.stated(0) or Decimal(0)
-        label = f"{line.name}: {name}"
-        found.append(Assumption(f"{here}/inputs/{name}", label, figure, relative, plan))
+    here = f"benefits/{line.benefit_id}"
+    found = [_of_input(here, line.name, name, line.plan_of(name)) for name in line.inputs]
     if line.adoption != [_ONE]:
         found.append(Assumption(f"{here}/adoption", f"{line.name}: adoption", _ONE, True))
     stated = {"capture": line.capture, "attribution": line.attribution.share, "risk": line.risk}
@@ -74,6 +75,33 @@ def _of_benefit(line: BenefitLine) -> list[Assumption]:
         if name != "risk" or line.risk_source == "stated":
             found.append(Assumption(f"{here}/{name}", f"{line.name}: {name}", figure, False))
     return found
+
+
+def _of_input(here: str, line: str, name: str, plan: Input) -> Assumption:
+    relative = plan.curve is not None
+    figure = _ONE if relative else plan.stated(0) or Decimal(0)
+    return Assumption(f"{here}/inputs/{name}", f"{line}: {name}", figure, relative, plan)
+
+
+def by_identity(case: Case, of: str) -> str:
+    """An address that names its line by the id, which stays when the line is named otherwise."""
+    named = {f"costs/{c.name}/": f"costs/{c.cost_id}/" for c in case.costs}
+    named |= {f"benefits/{b.name}/": f"benefits/{b.benefit_id}/" for b in case.benefits}
+    for name, identified in named.items():
+        if of.startswith(name):
+            return identified + of.removeprefix(name)
+    return of
+
+
+def standing(case: Case, overrides: Sequence[Override]) -> list[Override]:
+    """The overrides whose lines are still there; of a line that was withdrawn nothing moves."""
+    lines = {f"costs/{c.cost_id}/" for c in case.costs}
+    lines |= {f"benefits/{b.benefit_id}/" for b in case.benefits}
+    return [
+        one
+        for one in overrides
+        if "/" not in one.of or by_identity(case, one.of).startswith(tuple(lines))
+    ]
 
 
 def with_shares(case: Case, shares: Mapping[str, Decimal]) -> Case:
@@ -102,14 +130,15 @@ def _apply(case: Case, override: Override, pointer: str) -> Case:
         raise invalid(f"{pointer}/curve", detail, "curve")
     if override.of == "discount_rate":
         rate = _moved(case.body.discount_rate, override)
-        if not Decimal("-0.5") <= rate <= 10:
+        if not LEAST_RATE <= rate <= MOST_RATE:
             raise invalid(pointer, f"A discount rate of {rate} makes no sense.", "outside")
         body: CaseBody = case.body.model_copy(update={"discount_rate": rate})
         return case.model_copy(update={"body": body})
     if len(parts) >= 3 and parts[0] == "costs":
-        name, what = "/".join(parts[1:-1]), parts[-1]
+        is_input = len(parts) >= 4 and parts[-2] == "inputs"
+        name, what = "/".join(parts[1 : -2 if is_input else -1]), parts[-1]
         costs = [
-            _cost(c, what, override, pointer) if name in (c.cost_id, c.name) else c
+            _cost(c, what, is_input, override, pointer) if name in (c.cost_id, c.name) else c
             for c in case.costs
         ]
         _demand_found(name, [c.name for c in case.costs], costs, case.costs, pointer)
@@ -152,14 +181,22 @@ def _share(figure: Decimal, override: Override, pointer: str) -> Decimal:
     return moved
 
 
-def _cost(line: CostLine, what: str, override: Override, pointer: str) -> CostLine:
+def _cost(line: CostLine, what: str, is_input: bool, override: Override, pointer: str) -> CostLine:
+    if is_input:
+        _demand_input(line.name, what, line.inputs, pointer)
+        before = line.inputs[what]
+        changed = Input(unit=before.unit, **_restated(before, override))
+        return line.model_copy(update={"inputs": {**line.inputs, what: changed}})
     if what == "risk":
         risk = _moved(line.risk, override)
-        if not 0 <= risk <= 10:
+        if not 0 <= risk <= MOST_COST_RISK:
             raise invalid(pointer, f"A risk of {risk} makes no sense; it is from 0 to 10.", "risk")
         return line.model_copy(update={"risk": risk})
     if what != "amount" or override.factor is None:
-        detail = "Of a cost, `risk` can be stated otherwise, and `amount` moved by a factor."
+        detail = (
+            "Of a cost, `risk` and `inputs/...` can be stated otherwise, and `amount` moved by a "
+            "factor."
+        )
         raise invalid(f"{pointer}/of", detail, "unknown_assumption")
     return line.model_copy(update={"factor": line.factor * override.factor})
 
@@ -190,14 +227,18 @@ def _benefit(
 
 
 def _with_input(line: BenefitLine, name: str, override: Override, pointer: str) -> BenefitLine:
-    if name not in line.inputs:
-        detail = f"{line.name} has no input {name!r}.{did_you_mean(name, line.inputs)}"
-        raise invalid(f"{pointer}/of", detail, "unknown_input")
+    _demand_input(line.name, name, line.inputs, pointer)
     before = line.plan_of(name)
     changed = Input(unit=before.unit, **_restated(before, override))
     # What is measured keeps its source; only its plan moves.
     where = "planned" if line.inputs[name].is_measured or name in line.planned else "inputs"
     return line.model_copy(update={where: {**getattr(line, where), name: changed}})
+
+
+def _demand_input(line: str, name: str, inputs: Mapping[str, Input], pointer: str) -> None:
+    if name not in inputs:
+        detail = f"{line} has no input {name!r}.{did_you_mean(name, inputs)}"
+        raise invalid(f"{pointer}/of", detail, "unknown_input")
 
 
 def _restated(before: Input, override: Override) -> dict[str, Any]:

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from services.valuation.domain.assumptions import Assumption, assumptions
 from services.valuation.domain.case import Case
 from services.valuation.domain.figures import ZERO
-from services.valuation.domain.lines import BenefitLine, Distribution
+from services.valuation.domain.lines import BenefitLine, CostLine, Distribution, currencies
 from services.valuation.domain.measured import Measured
 from services.valuation.domain.separable import ONE, Floats, Spread, evaluated
 from services.valuation.domain.valuation import Valuing, parsed, value
@@ -182,13 +182,8 @@ class Model:
     def _parts(self, drawn: Mapping[str, Floats]) -> Iterator[Spread]:
         """The flows of every line that is drawn, over all places of the axis."""
         for cost in self._case.costs:
-            here = f"costs/{cost.cost_id}"
-            if self._is_drawn(f"{here}/"):
-                moved = -_column(drawn.get(f"{here}/amount"), 1.0)
-                risk = drawn.get(f"{here}/risk")
-                if risk is not None:
-                    moved = moved * (1 + _column(risk, 0.0)) / (1 + float(cost.risk))
-                yield Spread(moved, self._costs[cost.cost_id])
+            if self._is_drawn(f"costs/{cost.cost_id}/"):
+                yield self._cost(cost, drawn)
         for line in self._benefits:
             if self._is_drawn(f"benefits/{line.benefit_id}/"):
                 part = self._benefit(line, drawn)
@@ -197,6 +192,35 @@ class Model:
                     yield Spread(part.column, np.hstack([np.zeros((1, 1)), flows]))
                 else:
                     yield Spread(ONE, ONE, np.pad(part.rest, ((0, 0), (1, 0))))
+
+    def _cost(self, cost: CostLine, drawn: Mapping[str, Floats]) -> Spread:
+        here = f"costs/{cost.cost_id}"
+        moved = -_column(drawn.get(f"{here}/amount"), 1.0)
+        risk = drawn.get(f"{here}/risk")
+        if risk is not None:
+            moved = moved * (1 + _column(risk, 0.0)) / (1 + float(cost.risk))
+        if cost.formula is None or not self._is_drawn(f"{here}/inputs/"):
+            return Spread(moved, self._costs[cost.cost_id])
+        inputs = {}
+        for name, source in cost.inputs.items():
+            rates = self._rates(currencies(source.unit) - {cost.currency})
+            random = drawn.get(f"{here}/inputs/{name}")
+            if source.curve is not None:
+                stated = [[float(source.stated(n) or 0) for n in range(self.places)]]
+                inputs[name] = Spread(_column(random, 1.0), np.array(stated) * rates)
+            else:
+                inputs[name] = Spread(_column(random, float(source.stated(0) or 0)), rates)
+        own = self._rates({cost.currency} if cost.currency else set())
+        raised = moved * float((1 + cost.risk) * cost.factor)
+        found = evaluated(parsed(cost.formula), inputs).times(Spread(raised, own))
+        if found.rest is not None:
+            return found
+        return Spread(found.column, np.broadcast_to(found.row, (1, self.places)))
+
+    def _rates(self, found: Collection[str | None]) -> Floats:
+        """What one unit of a foreign currency is worth at each place of the axis; else 1."""
+        foreign = [self._work.rates[c] for c in found if c in self._work.rates]
+        return np.array([[float(r or 0) for r in foreign[0]]]) if foreign else ONE
 
     def _benefit(self, line: BenefitLine, drawn: Mapping[str, Floats]) -> Spread:
         here, periods = f"benefits/{line.benefit_id}", self.places - 1
