@@ -87,3 +87,24 @@ def test_allowed_extremes_have_a_tornado_and_a_report(story: Story) -> None:
     assert swing_of(story, "discount_rate")["low"] == -0.5
     assert swing_of(story, "/risk")["high"] == 10
     story.get("report")
+
+
+def test_a_figure_that_is_divided_by_has_its_turning_point(story: Story) -> None:
+    """Three years of 3000 / visits pay for 1000 at nine visits."""
+    story.cost(amounts=["1000"])
+    story.benefit(name="Visits", template=None, formula="amount / visits", attribution=None,
+                  planned={}, inputs={"amount": {"value": "3000", "unit": "EUR"},
+                                      "visits": {"value": "13", "unit": "count"}})  # fmt: skip
+    assert swing_of(story, "/inputs/visits")["switching"] == pytest.approx(9)
+
+
+def test_a_rate_beside_one_beyond_all_sense_is_one_of_several(story: Story) -> None:
+    """25 % and 400 % a month: neither is the rate of return, also by dates."""
+    story.case = story.open(grain="month", periods=2, discount_rate="0.1")
+    story.cost(amounts=["1600", "0", "10000"])
+    story.post("benefits", {**AMOUNT, "name": "b", "inputs": {
+        "amount": {"curve": ["10000", "0"], "unit": "EUR"}}})  # fmt: skip
+    plan = story.get("valuation")["plan"]
+    assert plan["irr"]["status"] == "multiple"
+    assert plan["irr"]["roots"][0] == pytest.approx(1.25**12 - 1)
+    assert plan["xirr"]["status"] == "multiple"

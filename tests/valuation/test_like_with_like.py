@@ -82,6 +82,17 @@ def test_what_an_erp_books_counts_from_the_first_day(story: Story) -> None:
     assert amounts[:3] == ["1000.00", "800.00", "100.00"]
 
 
+def test_a_cost_in_another_currency_is_paid_at_the_rate_of_its_day(story: Story) -> None:
+    rate(story, "2024-12-01", "0.6")
+    rate(story, "2025-03-20", "0.9")
+    story.case = story.open(grain="year", periods=1, discount_rate="0")
+    story.cost(amounts=None, currency="USD", once={"on": "2025-02-01", "amount": "100"})
+    assert story.get("valuation")["plan"]["pv_costs"]["amount"] == "60.00"
+    story.cost(name="Seats", amounts=None, currency="USD", recurring={
+        "from": "2025-03-01", "to": "2025-05-01", "every": "P1M", "amount": "100"})  # fmt: skip
+    assert story.get("valuation")["plan"]["pv_costs"]["amount"] == "210.00"
+
+
 @pytest.mark.parametrize("on", ["1990-01-01", "2027-01-01"])
 def test_a_booking_that_no_period_would_count_is_refused(story: Story, on: str) -> None:
     story.cost()

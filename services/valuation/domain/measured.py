@@ -65,7 +65,8 @@ class Measured(Value):
     `inputs[benefit][input][index]` is None where there is no figure; `actuals[item][place]` is
     there only where something was booked. `elapsed` is the number of periods that are over.
     `shares` are acknowledged shares and `obstacles` open obstacles, by goal. `rates[currency]` is
-    what one unit was worth in the case's currency per place of the axis.
+    what one unit was worth in the case's currency per place of the axis, `day_rates[currency]` the
+    same on the days on which costs are paid.
     """
 
     inputs: dict[str, dict[str, list[Exact | None]]] = Field(default_factory=dict)
@@ -74,6 +75,7 @@ class Measured(Value):
     shares: dict[str, Exact] = Field(default_factory=dict)
     obstacles: dict[str, list[Obstacle]] = Field(default_factory=dict)
     rates: dict[str, list[Exact | None]] = Field(default_factory=dict)
+    day_rates: dict[str, dict[date, Exact | None]] = Field(default_factory=dict)
     go_live: date | None = None
     phases: dict[str, date | None] = Field(default_factory=dict)
     related: list[tuple[str, str]] = Field(default_factory=list)

@@ -43,7 +43,8 @@ def irr(flows: Sequence[Decimal], months: int) -> Rate:
         return pyxirr.irr(amounts, guess=guess)
 
     found = _rate(np.array(amounts), times, library)
-    if any(math.log1p(root) * 12 / months > _HIGHEST for root in found.roots):
+    far = [math.log1p(root) * 12 / months > _HIGHEST for root in found.roots]
+    if far and all(far):
         return Rate(None, "out_of_range")
     yearly = tuple((1 + root) ** (12 / months) - 1 for root in found.roots)
     return Rate(yearly[0] if found.value is not None else None, found.status, yearly)
@@ -88,12 +89,21 @@ def _rate(amounts: Floats, times: Floats, library: Callable[[float], float | Non
     roots = _only(amounts, times) if changes == 1 else _scanned(amounts, times)
     if not roots:
         return Rate(None, "out_of_range" if changes % 2 else "no_root")
-    if len(roots) > 1:
+    if len(roots) > 1 or _hides_one(amounts, times, changes):
         return Rate(None, "multiple", tuple(roots))
     known = library(roots[0])
     if known is not None and abs(known - roots[0]) <= 1e-6 * max(1.0, abs(known)):
         roots = [known]
     return Rate(roots[0], "one", tuple(roots))
+
+
+def _hides_one(amounts: Floats, times: Floats, changes: int) -> bool:
+    """Whether a further root lies beyond the rates that are looked at.
+
+    By Descartes' rule there are as many roots as changes of sign, or fewer by an even number.
+    """
+    low, high = _value(amounts, times, _LOWEST), _value(amounts, times, _HIGHEST)
+    return ((low < 0) != (high < 0)) == (changes % 2 == 0)
 
 
 def _is_root(amounts: Floats, times: Floats, rate: float) -> bool:

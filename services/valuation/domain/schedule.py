@@ -71,12 +71,14 @@ def planned_flows(
     slots: Sequence[Slot],
     rates: Sequence[Decimal | None] | None = None,
     others: Mapping[str, Sequence[Decimal | None]] | None = None,
+    on_days: Mapping[date, Decimal | None] | None = None,
 ) -> list[Flow] | None:
     """A cost as planned, with its risk added and in the case's currency.
 
     `rates` hold what one unit of the line's currency is worth per place of the axis, `others` the
-    same of other currencies that its inputs may be stated in. None where a rate that is needed is
-    not known, or a formula can't be computed.
+    same of other currencies that its inputs may be stated in; `on_days` the rates of the days on
+    which something is paid. None where a rate that is needed is not known, or a formula can't be
+    computed.
     """
     flows = _stated(line, slots, others or {})
     if flows is None or any(abs(flow.amount) > MOST for flow in flows):
@@ -86,7 +88,7 @@ def planned_flows(
         return [Flow(f.slot, f.on, f.amount * raised) for f in flows]
     found = []
     for flow in flows:
-        rate = rates[flow.slot]
+        rate = (on_days or {}).get(flow.on, rates[flow.slot])
         if rate is None and flow.amount:
             return None
         found.append(Flow(flow.slot, flow.on, flow.amount * (rate or 0) * raised))
@@ -97,6 +99,13 @@ def reaches_beyond(line: CostLine, slots: Sequence[Slot]) -> bool:
     """Whether amounts were stated for days or periods after the last one: a shortened horizon."""
     amounts = (line.amounts or [])[len(slots) :]
     return any(amounts) or (line.once is not None and line.once.on >= slots[-1].end)
+
+
+def paying_days(line: CostLine, slots: Sequence[Slot]) -> list[date]:
+    """The days on which a cost with dates falls due."""
+    if line.once is None and line.recurring is None:
+        return []
+    return sorted({flow.on for flow in _stated(line, slots, {}) or []})
 
 
 def _stated(
@@ -188,6 +197,12 @@ def bookable(body: CaseBody) -> tuple[date, date]:
     """The first day whose bookings a case counts, and the one before which they end."""
     slots = slots_of(body)
     return date(slots[0].start.year - 10, 1, 1), slots[-1].end
+
+
+def until(day: date) -> str:
+    """The span from ten years before a day to its end."""
+    after = date.fromordinal(day.toordinal() + 1)
+    return f"{date(day.year - 10, 1, 1)}..{after}"
 
 
 def booking_spans(slots: Sequence[Slot]) -> list[tuple[int, str]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from decimal import Decimal, localcontext
+from itertools import pairwise
 
 from services.valuation.domain.assumptions import Assumption, assumptions, overridden
 from services.valuation.domain.case import Case, Override
@@ -19,6 +20,7 @@ from services.valuation.domain.valuation import Valuing, value
 # How far an assumption is followed for a turning point: ten times itself either way.
 _REACH = 10
 _STEPS, _HALVINGS = 20, 50
+_RATIO = Decimal("1.122")  # Twenty of them are ten times as much.
 # The first so many assumptions are moved; work grows with each, and with the lines.
 MAX_ASSUMPTIONS = 400
 _TINY = Decimal("1e-15")
@@ -153,17 +155,25 @@ def _switching(worth: Worth, one: Assumption, at: Callable[[Decimal], Decimal]) 
             return found
         low = one.figure - _REACH * step if least is None else least
         high = one.figure + _REACH * step if most is None else most
-        return _scanned(at, low, high, one.figure)
+        return _scanned(at, _grid(low, high, one.figure), one.figure)
+
+
+def _grid(low: Decimal, high: Decimal, figure: Decimal) -> list[Decimal]:
+    """Figures to look at: evenly over the reach, and in even ratios to the present one."""
+    even = [low + (high - low) * n / _STEPS for n in range(_STEPS + 1)]
+    ratios = [figure * _RATIO**n for n in range(-_STEPS, _STEPS + 1)]
+    return sorted({*even, *(f for f in ratios if low <= f <= high)})
 
 
 def _scanned(
-    at: Callable[[Decimal], Decimal], low: Decimal, high: Decimal, near: Decimal
+    at: Callable[[Decimal], Decimal], grid: list[Decimal], near: Decimal
 ) -> Decimal | None:
     """The crossing that lies nearest to the present figure."""
-    grid = [low + (high - low) * n / _STEPS for n in range(_STEPS + 1)]
     values = [at(figure) for figure in grid]
     crossings = [
-        (grid[n], grid[n + 1]) for n in range(_STEPS) if (values[n] < 0) != (values[n + 1] < 0)
+        pair
+        for pair, (one, other) in zip(pairwise(grid), pairwise(values), strict=True)
+        if (one < 0) != (other < 0)
     ]
     if not crossings:
         return None

@@ -83,7 +83,8 @@ class Valuing:
         rates = None
         if line.currency not in (None, self.case.body.currency):
             rates = self.rates.get(str(line.currency), [None] * len(self.slots))
-        flows = planned_flows(line, self.slots, rates, self.rates)
+        on_days = self.measured.day_rates.get(line.currency or "")
+        flows = planned_flows(line, self.slots, rates, self.rates, on_days)
         if flows is None:
             self.note("cost_unknown", cost=line.name)
             return []

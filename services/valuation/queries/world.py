@@ -27,8 +27,10 @@ from services.valuation.domain.schedule import (
     MONTHS,
     Slot,
     booking_spans,
+    paying_days,
     share_of_periods,
     slots_of,
+    until,
 )
 from services.valuation.domain.valuation import elapsed_on
 from services.valuation.queries.definitions import BOOKED_COSTS, EXCHANGE_RATES
@@ -87,6 +89,7 @@ def measure(world: World, state: Case, today: date, table: RiskTable) -> Measure
         shares=_shares(world, state),
         obstacles=_obstacles(world, state, table),
         rates=measuring.stated_rates(),
+        day_rates=_day_rates(world, state, slots),
         go_live=read.initiative.go_live,
         phases={phase.name: phase.go_live for phase in read.initiative.phases},
         related=_related(world, state),
@@ -267,7 +270,13 @@ def foreign_currencies(state: Case) -> list[str]:
 
 def exchange(world: World, base: str, quote: str, slots: Sequence[Slot]) -> list[Decimal | None]:
     """The last recorded rate up to the end of each place: the pair's, else the other's inverse."""
-    spans = booking_spans(slots)
+    return _exchanged(world, base, quote, booking_spans(slots))
+
+
+def _exchanged(
+    world: World, base: str, quote: str, spans: Sequence[tuple[int, str]]
+) -> list[Decimal | None]:
+    """The last recorded rate up to the end of each of some spans that follow one another."""
     answers = world.replay(
         [_rate_question(spans, *pair) for pair in ((base, quote), (quote, base))]
     )
@@ -281,6 +290,23 @@ def exchange(world: World, base: str, quote: str, slots: Sequence[Slot]) -> list
         there = direct.get(span) or there
         back = inverse.get(span) or back
         found.append(there if there is not None else 1 / back if back else None)
+    return found
+
+
+def _day_rates(
+    world: World, state: Case, slots: Sequence[Slot]
+) -> dict[str, dict[date, Decimal | None]]:
+    """What a unit of each other currency was worth on the days on which costs in it are paid."""
+    days: dict[str, set[date]] = {}
+    for line in state.costs:
+        if line.currency not in (None, state.body.currency):
+            days.setdefault(str(line.currency), set()).update(paying_days(line, slots))
+    found = {}
+    for currency, wanted in sorted(days.items()):
+        spans = [(n, until(day)) for n, day in enumerate(sorted(wanted))]
+        if spans:
+            rates = _exchanged(world, currency, state.body.currency, spans)
+            found[currency] = dict(zip(sorted(wanted), rates, strict=True))
     return found
 
 
