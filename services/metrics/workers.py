@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from uuid import UUID
 
 from services.metrics.commands.deliveries import (
@@ -16,7 +17,7 @@ from services.metrics.commands.deliveries import (
 from services.metrics.commands.import_jobs import Importing
 from services.metrics.commands.jobs import Jobs
 from services.metrics.commands.loading import Loading, reconcile_due
-from services.metrics.commands.reading_back import ReadsBack
+from services.metrics.commands.reading_back import ASKED_BACK, ReadsBack
 from services.metrics.commands.restated import tell_holders
 from services.metrics.queries.series import wanted_series
 from services.metrics.replay.cells.build import build_step, drop_cells
@@ -34,11 +35,14 @@ READ_BACK_PAUSE_SECONDS = 60.0
 HOUR_SECONDS = 3_600.0
 
 
-def translate_step(ledger: Ledger, read_back: ReadBack, give_way: Callable[[], None]) -> bool:
-    """Translate what is pending; True where there may be more."""
+def translate_step(
+    ledger: Ledger, read_back: ReadBack, give_way: Callable[[], None], *, named: bool
+) -> bool:
+    """Translate what is pending, of vendors to be asked or of the others; True for more."""
     with ledger.database.read(None) as connection:
         tenants = tenant_ids(connection)
-    return translate_pending(ledger, tenants, read_back, give_way) > 0
+    count = translate_pending(ledger, tenants, read_back, give_way, kinds=ASKED_BACK, named=named)
+    return count > 0
 
 
 def read_back_step(ledger: Ledger, read_back: ReadBack) -> bool:
@@ -136,12 +140,17 @@ def create_workers(
         "metrics.reconcile", lambda: reconcile_step(ledger, reads_back, minutes),
         READ_BACK_PAUSE_SECONDS,
     )  # fmt: skip
-    translate = Task(
-        "metrics.translate", lambda: translate_step(ledger, read_back, give_way), PAUSE_SECONDS
-    )
+    translate, ask = (
+        Task(
+            name, partial(translate_step, ledger, read_back, give_way, named=named), PAUSE_SECONDS
+        )
+        for name, named in (("metrics.translate", False), ("metrics.translate-named", True))
+    )  # fmt: skip
     again = Task(
         "metrics.read-back", lambda: read_back_step(ledger, read_back), READ_BACK_PAUSE_SECONDS
     )
     build = Task("metrics.cells", lambda: cells_step(ledger), CELLS_PAUSE_SECONDS)
     tell = Task("metrics.restated", Telling(ledger).step, TELLING_PAUSE_SECONDS)
-    return Workers(ledger.database, [translate, again, carry_on, reconcile, build, tell, forget])
+    return Workers(
+        ledger.database, [translate, ask, again, carry_on, reconcile, build, tell, forget]
+    )

@@ -7,6 +7,7 @@ import ipaddress
 import socket
 import threading
 import time
+from collections.abc import Sequence
 from contextvars import ContextVar
 from typing import Any, TypeVar
 
@@ -244,7 +245,16 @@ class Outside:
     def _demand_public(self) -> None:
         if self._private:
             return
-        if self._url.scheme != "https" or not _is_public(self._url.host):
+        if self._url.scheme != "https":
+            raise FORBIDDEN.refusal(f"{self._url.host} is no public HTTPS address.")
+        try:
+            found = socket.getaddrinfo(self._url.host, None)
+        except (OSError, UnicodeError) as error:
+            raise UNAVAILABLE.refusal(
+                f"{self._url.host} has no address that can be found.",
+                headers={"Retry-After": str(RETRY_AFTER_SECONDS)},
+            ) from error
+        if not _are_public(found):
             raise FORBIDDEN.refusal(
                 f"{self._url.host} is no public HTTPS address; only such are read from."
             )
@@ -310,9 +320,5 @@ def is_address(text: str) -> bool:
         return False
 
 
-def _is_public(host: str) -> bool:
-    try:
-        found = socket.getaddrinfo(host, None)
-    except (OSError, UnicodeError):
-        return False
+def _are_public(found: Sequence[Any]) -> bool:
     return bool(found) and all(ipaddress.ip_address(entry[4][0]).is_global for entry in found)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -16,6 +16,7 @@ from services.metrics.commands.inbox import Address
 from services.metrics.commands.settling import append_translation
 from services.metrics.domain.facts import SourceDescribed
 from services.metrics.queries.definitions import source as find_source
+from services.metrics.queries.definitions import sources_of
 from services.metrics.sources.delivery import (
     Delivery,
     NotAuthentic,
@@ -98,18 +99,27 @@ ReadBack = Callable[[UUID, str], Any]
 
 def translate_pending(
     ledger: Ledger, tenant_ids: Iterable[UUID], read_back: ReadBack,
-    give_way: Callable[[], None] = lambda: None, limit: int = 100,
+    give_way: Callable[[], None] = lambda: None, limit: int = 100, *,
+    kinds: Collection[str], named: bool,
 ) -> int:  # fmt: skip
     """Translate stored deliveries, oldest first; returns how many were looked at.
 
-    `give_way` is called before each, so that what is coming in can go first.
+    `named` says whether those of the sources of some kinds are meant, or those of all others: a
+    vendor that has to be asked may be slow, and holds up no other. `give_way` is called before
+    each, so that what is coming in can go first.
     """
     count = 0
     for tenant_id in tenant_ids:
-        with ledger.database.read(tenant_id) as connection:
-            pending = connection.execute(
+        with ledger.view(tenant_id) as view:
+            asked = sorted(sources_of(view, kinds))
+            of_them = deliveries.c.source.in_(asked)
+            pending = view.connection.execute(
                 select(deliveries.c.delivery_id)
-                .where(deliveries.c.tenant_id == tenant_id, deliveries.c.state == "received")
+                .where(
+                    deliveries.c.tenant_id == tenant_id,
+                    deliveries.c.state == "received",
+                    of_them if named else ~of_them,
+                )
                 .order_by(deliveries.c.delivery_id)
                 .limit(limit)
             ).scalars()
@@ -197,7 +207,8 @@ def translate_one(transaction: Transaction, delivery_id: str, answer: Any = None
         deliveries.c.delivery_id == delivery_id,
     )
     row = transaction.connection.execute(select(deliveries).where(*mine)).one()
-    if row.state not in ("received", "quarantined") and (not row.detail or not row.body):
+    done = row.state not in ("received", "quarantined")
+    if done and (not row.body or (not row.detail and row.events)):
         return str(row.state)
     described, _ = find_source(transaction, row.source)
     try:

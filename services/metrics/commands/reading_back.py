@@ -19,9 +19,12 @@ from services.metrics.queries.definitions import source as find_source
 from services.metrics.sources.delivery import GARBLED, NotReadable
 from services.metrics.sources.opportunities import CrmMapping
 from services.metrics.tables import deliveries
-from shared.errors import CONFLICT, UNAVAILABLE, Refusal
+from shared.errors import CONFLICT, Refusal
 from shared.ledger import Ledger, View
 from shared.web.client import Outside
+
+# Their deliveries only name a record, so that the vendor has to be asked for it.
+ASKED_BACK = frozenset(kind for kind, one in CONNECTORS.items() if one.read is not None)
 
 
 class ReadsBack:
@@ -52,8 +55,8 @@ class ReadsBack:
             with self._connected(tenant_id, described, connector) as outside:
                 return connector.read(outside, identity)
         except Refusal as refusal:
-            words = NOT_YET if refusal.problem is UNAVAILABLE else f"{identity} can't be read back"
-            raise NotReadable(f"{words}: {refusal.detail}") from refusal
+            # Whatever is wrong may be mended: a vendor that sends once is asked until it is.
+            raise NotReadable(f"{NOT_YET} ({identity}): {refusal.detail}") from refusal
 
     def demand_connector(self, view: View, key: str) -> tuple[SourceDescribed, Connector]:
         """A source and how it is read back; refuses where it can't be."""

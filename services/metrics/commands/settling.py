@@ -9,7 +9,12 @@ from typing import Any
 
 from sqlalchemy import and_, exists, insert, or_, select
 
-from services.metrics.domain.cloudevents import Rejected, read_cloudevent
+from services.metrics.domain.cloudevents import (
+    FIRST_MOMENT,
+    MAX_FUTURE,
+    Rejected,
+    read_cloudevent,
+)
 from services.metrics.domain.facts import RecordObserved, Retracted, SourceDescribed
 from services.metrics.projections.counting import closed_backfills
 from services.metrics.queries.definitions import source as find_source
@@ -151,11 +156,17 @@ def append_translation(
         else:
             new.append(event)
     records: dict[str, list[Observation]] = defaultdict(list)
+    latest = transaction.known_at + MAX_FUTURE
     for observation in translation.observations:
-        records[observation.record].append(observation)
+        if FIRST_MOMENT <= observation.at <= latest:
+            records[observation.record].append(observation)
+            continue
+        told = {"record": observation.record, observation.property: observation.value}
+        detail = f"{observation.at.isoformat()} is before 1900 or more than 24 h in the future."
+        translation.faults.append((told, Fault("/time", detail, "future")))
     settling = Settling(transaction, described, list(records), backfill)
-    for name, told in records.items():
-        said = settling.missing(name, told) if only_missing else told
+    for name, seen in records.items():
+        said = settling.missing(name, seen) if only_missing else seen
         if said:
             new += settling.settle(name, said, translation)
     outcomes = transaction.append(new)

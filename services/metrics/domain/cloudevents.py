@@ -22,7 +22,7 @@ MAX_ATTRIBUTE = 1_000
 # What an index of PostgreSQL can hold of one row, with room for the tenant.
 MAX_IDENTITY_BYTES = 1_500
 FIRST_DAY = date(1900, 1, 1)
-_FIRST_MOMENT = midnight_utc(FIRST_DAY)
+FIRST_MOMENT = midnight_utc(FIRST_DAY)
 MAX_FUTURE = timedelta(hours=24)
 _KNOWN = {
     "specversion", "id", "source", "type", "subject", "time", "datacontenttype", "dataschema",
@@ -205,7 +205,7 @@ def parse_moment(text: Any) -> datetime | date | Fault:
         return Fault(
             "/time", f"{text[:60]!r} must be an RFC 3339 time, 2025-01-31T12:00:00Z.", "time"
         )
-    if moment < _FIRST_MOMENT:
+    if moment < FIRST_MOMENT:
         return Fault("/time", f"{text!r} lies before 1900.", "time")
     return moment
 

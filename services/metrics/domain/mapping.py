@@ -199,7 +199,7 @@ def _column(row: Row, name: str) -> Any:
 
 
 def _present(value: Any) -> Any:
-    if isinstance(value, str):
+    if isinstance(value, str) and not isinstance(value, PlainNumber):
         value = value.strip()
     return None if value == "" else value
 
@@ -230,7 +230,8 @@ def _typed(value: Any, source: ValueFrom) -> Any:
             raise _Faulty(column, f"{value!r} is neither true nor false.")
         case "decimal" | "integer":
             try:
-                number = Decimal(_plain_number(str(value), source.point))
+                point = None if isinstance(value, PlainNumber) else source.point
+                number = Decimal(_plain_number(str(value), point))
             except InvalidOperation as error:
                 raise _Faulty(column, f"{value!r} is no number.") from error
             if not number.is_finite():
@@ -240,13 +241,29 @@ def _typed(value: Any, source: ValueFrom) -> Any:
             return number
 
 
+class PlainNumber(str):
+    """A cell that holds a number as such, whatever point the texts of its file are written with."""
+
+
+_WRITTEN = {
+    point: re.compile(
+        r"[+-]?(\d+|"
+        rf"\d{{1,3}}(?:{re.escape(grouping)}\d{{3}})+|\d{{1,3}}(?:[ \u00a0\u202f']\d{{3}})+)?"
+        rf"(?:{re.escape(point)}\d*)?(?:[eE][+-]?\d+)?"
+    )
+    for point, grouping in ((".", ","), (",", "."))
+}
+
+
 def _plain_number(text: str, point: str | None) -> str:
+    """A number as Python reads it; one that is grouped otherwise than in threes is none."""
     text = text.strip()
     if point is None:
         return text
-    grouping = "," if point == "." else "."
-    for mark in (grouping, " ", "\u00a0", "\u202f", "'"):
-        text = text.replace(mark, "")
+    if not _WRITTEN[point].fullmatch(text):
+        return ""
+    for mark in (",", ".", " ", "\u00a0", "\u202f", "'"):
+        text = text if mark == point else text.replace(mark, "")
     return text.replace(point, ".")
 
 
@@ -263,6 +280,9 @@ def _occurrence(rule: TimeFrom, row: Row) -> dict[str, str]:
     return {"occurredon": found.isoformat()}
 
 
+_ISO = re.compile(r"\d{4}-\d{2}-\d{2}(?:T\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?)?")
+
+
 def read_time(value: Any, form: str | None, zone: str | None) -> datetime | date | None:
     """A moment or a date from a cell; None where it is neither."""
     try:
@@ -270,6 +290,8 @@ def read_time(value: Any, form: str | None, zone: str | None) -> datetime | date
             seconds = Decimal(str(value)) / (1000 if form == "epoch_ms" else 1)
             return EPOCH + timedelta(microseconds=int(seconds * 1_000_000))
         text = str(value)
+        if form is not None and _ISO.fullmatch(text):
+            form = None  # No form reads these otherwise, and a spreadsheet's own dates are so told.
         if form is not None:
             moment = datetime.strptime(text, form)  # noqa: DTZ007 - the zone comes from the mapping
             if not re.search(r"%[HIcX]", form):

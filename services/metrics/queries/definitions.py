@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -217,6 +217,17 @@ def source(view: View, key: str) -> tuple[SourceDescribed, int]:
     if row is None:
         raise NOT_FOUND.refusal(f"There is no source {key!r}.")
     return SourceDescribed.model_validate_json(row.body), row.revision
+
+
+def sources_of(view: View, kinds: Collection[str]) -> set[str]:
+    """The keys of the sources of some kinds."""
+    rows = view.connection.execute(
+        select(sources.c.body).where(
+            sources.c.tenant_id == view.tenant_id, known(sources, view.position)
+        )
+    ).scalars()
+    described = (SourceDescribed.model_validate_json(body) for body in rows)
+    return {one.key for one in described if one.kind in kinds}
 
 
 def source_list(view: View, after: str, limit: int) -> list[tuple[SourceDescribed, int]]:

@@ -87,7 +87,7 @@ def translate(delivery: Delivery, mapping: CrmMapping, source: str) -> Translati
     elif kind == "activity" and action == "add":
         translation.items.append(
             event_item("crm.activity.logged", source, _name(source, "activity", identity), at,
-                       {"kind": "task"})
+                       {})
         )  # fmt: skip
     elif kind == "deal":
         raise NotReadable(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from typing import Any
 from urllib.parse import unquote
 
@@ -16,9 +17,14 @@ from services.metrics.sources.delivery import (
     demand_key,
     garbled,
     json_of,
+    without_persons,
 )
+from shared.chain import parse_json
+from shared.clock import to_micros
 from shared.errors import Fault
 
+# Later than any delivery, in microseconds: what came earlier has the higher sequence.
+_FAR = 10**17
 _ENDINGS = {tuple(name.split(".")[-2:]): name for name in CANONICAL}
 # Everyday names of a thing's id, and of times in seconds, as other systems write them.
 _SUBJECTS = {"opportunity_id": "opportunity", "lead_id": "lead", "call_id": "call",
@@ -37,13 +43,32 @@ def translate(delivery: Delivery, mapping: Mapping, source: str) -> Translation:
     translation = Translation()
     for item in _items(delivery):
         try:
-            # Without a time of its own an event occurred when it came.
-            came = delivery.received_at.isoformat()
-            timed = item if "time" in item else {**item, "time": came, "sequence": came}
-            _translate_item(timed, translation, mapping, source)
+            _demand_version(item)
+            _translate_item(_timed(_decoded(item), delivery), translation, mapping, source)
         except GARBLED as error:
             translation.faults.append(garbled(item, error))
     return translation
+
+
+def _demand_version(item: dict[str, Any]) -> None:
+    if item.get("specversion") != "1.0":
+        raise ValueError(f'specversion: "1.0" is taken, not {str(item.get("specversion"))[:20]!r}')
+
+
+def _decoded(item: dict[str, Any]) -> dict[str, Any]:
+    """An event whose data came as base64 with them as the JSON that they are."""
+    if "data_base64" not in item:
+        return item
+    rest = {name: value for name, value in item.items() if name != "data_base64"}
+    return {**rest, "data": parse_json(base64.b64decode(item["data_base64"], validate=True))}
+
+
+def _timed(item: dict[str, Any], delivery: Delivery) -> dict[str, Any]:
+    """Without a time of its own an event occurred when it came first; later ones do not count."""
+    if "time" in item:
+        return item
+    first = str(_FAR - to_micros(delivery.received_at))
+    return {"sequence": first, **item, "time": delivery.received_at.isoformat()}
 
 
 def _items(delivery: Delivery) -> list[Any]:
@@ -84,10 +109,11 @@ def _translate_item(
     for key, thing in _SUBJECTS.items():
         if key in data:
             subject = f"{thing}/{data.pop(key)}"
-    said = {_NAMES.get(key, key): value for key, value in data.items()}
+    said = {_NAMES.get(key, str(key)): value for key, value in data.items()}
     made_item = {
         "specversion": "1.0", "type": name, "source": source,
-        "id": f"{item['source']} {item['id']}", "time": item["time"], "data": said,
+        "id": f"{item['source']} {item['id']}", "time": item["time"],
+        "data": without_persons(said, CANONICAL[name]),
     }  # fmt: skip
     if "sequence" in item:
         made_item["sequence"] = str(item["sequence"])

@@ -124,6 +124,8 @@ def _opportunity(
         "status": state,
         **mapping.own_fields(known),
     }
+    if message == "Create" and said["amount"] is None:
+        said["amount"] = ""
     translation.observe(record, at, said)
 
 

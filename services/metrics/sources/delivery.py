@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import hmac
+import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -14,13 +16,21 @@ from urllib.parse import parse_qsl, urlsplit
 import msgspec
 
 from services.metrics.domain.cloudevents import parse_moment
+from services.metrics.domain.types import EventType
 from shared.chain import parse_json
 from shared.clock import EPOCH
 from shared.errors import Fault
 
 Secrets = list[str]
+_OF_PERSONS = re.compile(
+    r"e_?mail|phone|mobile|address|street|postal|zip|birth|iban|passport|ssn"
+    r"|(first|last|middle|full|given|family|user|customer|contact)_?name|^(name|ip)$",
+    re.IGNORECASE,
+)
 # More pairs than any vendor sends; the rest of a form is not looked at.
 MAX_PAIRS = 20_000
+# The name of a record stands in the key of its stream and in the ids of its facts.
+MAX_RECORD = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +77,10 @@ class Translation:
 
     def observe(self, record: str, at: datetime, said: Mapping[str, Any]) -> None:
         """Add what was said of a record at one moment; what is None was not said."""
+        if len(record) > MAX_RECORD or not record.isprintable():
+            detail = f"An id has at most {MAX_RECORD} characters, all of them printable."
+            self.faults.append(({"id": record[:MAX_RECORD]}, Fault("/id", detail, "id")))
+            return
         self.observations += [
             Observation(record, name, text_of(value), at)
             for name, value in said.items()
@@ -129,8 +143,36 @@ def json_of(delivery: Delivery) -> Any:
     """The body as JSON with exact numbers; raises `NotReadable`."""
     try:
         return parse_json(delivery.body)
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise NotReadable(f"The body is no JSON: {error}") from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        mended = _with_broken_texts(delivery.body)
+        if mended is None:
+            raise NotReadable(f"The body is no JSON: {error}") from error
+        return mended
+
+
+def _with_broken_texts(body: bytes) -> Any:
+    """JSON of which a text was cut within a letter: that letter as U+FFFD; None where it is none.
+
+    One cut text of one item must not cost all items of a batch.
+    """
+    try:
+        return _whole(json.loads(body.decode("utf-8", "replace"), parse_float=Decimal))
+    except (ValueError, RecursionError):
+        return None
+
+
+def _whole(value: Any) -> Any:
+    match value:
+        case str():
+            return value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+        case dict():
+            return {_whole(name): _whole(inner) for name, inner in value.items()}
+        case list():
+            return [_whole(inner) for inner in value]
+        case float():
+            raise ValueError("JSON knows neither NaN nor Infinity")
+        case _:
+            return value
 
 
 def object_of(delivery: Delivery) -> dict[str, Any]:
@@ -175,6 +217,18 @@ def epoch_ms(value: Any) -> datetime:
     if isinstance(value, bool) or not isinstance(value, int | Decimal | str):
         raise ValueError("milliseconds")
     return EPOCH + timedelta(milliseconds=int(value))
+
+
+def without_persons(data: Mapping[str, Any], kind: EventType) -> dict[str, Any]:
+    """Data without what plainly tells of a person and the type does not declare.
+
+    No metric needs it; whoever wants such a field kept says so in a mapping.
+    """
+    return {
+        name: value
+        for name, value in data.items()
+        if name in kind.fields or not _OF_PERSONS.search(name)
+    }
 
 
 def event_item(

@@ -39,7 +39,7 @@ _OBJECTS = {"0-1": "contact", "0-2": "company", "0-3": "deal", "0-5": "ticket"}
 _PROPERTIES = {
     "dealstage": "stage", "amount": "amount", "deal_currency_code": "currency",
     "hubspot_owner_id": "owner", "pipeline": "pipeline", "dealtype": "type",
-    "hs_is_closed_won": "won",
+    "hs_is_closed_won": "won", "hs_is_closed": "closed",
 }  # fmt: skip
 _DEAL_TYPES = {"newbusiness": "new", "existingbusiness": "upsell"}
 
@@ -71,7 +71,7 @@ def authenticate(delivery: Delivery, secrets: Secrets, mapping: CrmMapping) -> N
 
 def _authenticate_v3(delivery: Delivery, secrets: Secrets) -> None:
     timestamp = delivery.headers.get("x-hubspot-request-timestamp", "")
-    if not timestamp.isdecimal() or len(timestamp) > 16:
+    if not timestamp.isdecimal() or len(timestamp) > 14:
         raise NotAuthentic("X-HubSpot-Request-Timestamp must be milliseconds since 1970.")
     sent_at = EPOCH + timedelta(milliseconds=int(timestamp))
     if abs(delivery.received_at - sent_at) > TOLERANCE:
@@ -129,16 +129,16 @@ def _translate_item(item: dict[str, Any], translation: Translation, mapping: Crm
     if not observed[0]:
         translation.ignored += 1
         return
-    translation.observations.append(Observation(record, observed[0], observed[1], at))
+    translation.observe(record, at, dict([observed]))
 
 
 def _merge(item: dict[str, Any], at: Any, translation: Translation) -> None:
-    """Of deals that became one all but that one are gone."""
-    stays = {item.get("primaryObjectId"), item.get("newObjectId")}
-    for identity in item["mergedObjectIds"]:
-        if identity not in stays:
+    """Of deals that became one all but that one are gone: a new one, or else the first."""
+    stays = item.get("newObjectId") or item.get("primaryObjectId")
+    for identity in (item.get("primaryObjectId"), *item["mergedObjectIds"]):
+        if identity is not None and identity != stays:
             record = _record({**item, "objectId": identity}, "deal")
-            translation.observations.append(Observation(record, "deleted", "true", at))
+            translation.observe(record, at, {"deleted": True})
 
 
 def _record(item: dict[str, Any], kind: str) -> str:
@@ -178,8 +178,7 @@ def _translate_workflow(
         for name, wrapped in body["properties"].items():
             observed = _property(kind, name, wrapped["value"], mapping)
             if observed[0]:
-                at = _moment(wrapped["timestamp"])
-                translation.observations.append(Observation(record, *observed, at))
+                translation.observe(record, _moment(wrapped["timestamp"]), dict([observed]))
     except GARBLED as error:
         raise NotReadable(f"The workflow's object lacks or garbles {error}.") from error
 

@@ -95,7 +95,7 @@ def _lead(
         "stage": fields.get("status_id"),
         "from_stage": fields.get("old_status_id"),
         "same_stage": True if action in ("update", "responsible") else None,
-        "amount": fields.get("price") or None,
+        "amount": fields.get("price") or ("" if created else None),
         "owner": fields.get("responsible_user_id"),
         "pipeline": fields.get("pipeline_id"),
         **mapping.own_fields(fields),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from itertools import groupby
 from typing import Annotated, Any, Literal
@@ -17,6 +17,8 @@ from shared.clock import to_micros
 from shared.closed import Closed
 
 Outcome = Literal["open", "won", "lost"]
+# What is filled in by one act carries times that lie so close together.
+MOMENTS = timedelta(seconds=5)
 # ISO 4217's code where no currency is involved; no rate converts it.
 NO_CURRENCY = "XXX"
 
@@ -55,11 +57,13 @@ class CrmMapping(Closed):
     )
 
     def currency_of(self, identity: Any) -> str | None:
-        """The ISO code of a vendor's currency id; the home currency where there is none.
+        """The ISO code of a vendor's currency id; None where it says nothing of one.
 
         An id that the mapping does not name is some other currency: `NO_CURRENCY`.
         """
-        if identity is None or not self.currencies:
+        if identity is None:
+            return None
+        if not self.currencies:
             return self.currency
         return self.currencies.get(str(identity), NO_CURRENCY)
 
@@ -91,6 +95,10 @@ class _Deal:
     opened: bool = False
     deleted: bool = False
     says_status: bool = False
+    # Whether its opening told that there was no amount yet, not only nothing of one.
+    made_without_amount: bool = False
+    # Whether the vendor says within moments that it was won; both are told one by one.
+    soon_won: bool = False
     facts: list[Fact] = field(default_factory=list)
 
 
@@ -114,7 +122,9 @@ def _folded(
 ) -> _Deal:  # fmt: skip
     ordered = sorted(set(observations), key=lambda o: (o.at, o.property, o.value))
     deal = _Deal()
+    won = [o.at for o in ordered if (o.property, o.value) == ("won", "true")]
     for moment, group in groupby(ordered, key=lambda o: o.at):
+        deal.soon_won = any(abs(at - moment) <= MOMENTS for at in won)
         _settle_moment(record, deal, moment, _said(group), mapping, defaults)
     return deal
 
@@ -193,12 +203,14 @@ def _settle_moment(
     standing |= {k[6:]: v for k, v in deal.fields.items() if k.startswith("field:")}
     worth = {name: deal.fields.get(name) for name in ("amount", "currency")}
     stage, born = deal.fields.get("stage"), "born" in said
-    deal.says_status = deal.says_status or "status" in said
+    deal.says_status = deal.says_status or not said.keys().isdisjoint(("status", "won", "closed"))
     if deal.outcome != "open":
-        _complete(deal, worth)
+        _complete(deal, worth, corrected="amount" in said)
     if (born or "created" in said) and not deal.opened:
         deal.opened = True
+        deal.made_without_amount = said.get("amount") == ""
         fact("opened", stage=stage, **standing, **worth)
+    already = len(deal.facts)
     changed = _changed(deal.fields, before, said)
     # A closed deal stays closed, whatever is corrected of it later.
     if changed and not born and deal.outcome == "open" and not deal.deleted:
@@ -210,8 +222,13 @@ def _settle_moment(
         fact("stage_changed", stage=stage, from_stage=came_from, **standing, **worth)
     if outcome is not None:
         _move(deal, outcome, fact, stage=stage, reason=said.get("reason"), **standing, **worth)
-    if said.get("won") == "true" and deal.outcome == "open":
-        _move(deal, "won", fact, stage=stage, **standing, **worth)
+    sure = _said_besides(deal, said)
+    if sure is not None:
+        _move(deal, sure, fact, stage=stage, reason=said.get("reason"), **standing, **worth)
+    newly = worth["amount"] if before.get("amount") is None else None
+    silent = len(deal.facts) == already and deal.outcome == "open" and not deal.deleted
+    if newly is not None and deal.made_without_amount and silent:
+        fact("changed", amount=newly)
     if "deleted" in said and not deal.deleted:
         deal.deleted = True
         fact("deleted")
@@ -221,11 +238,25 @@ def _settle_moment(
             fact("reopened", stage=stage)
 
 
-def _complete(deal: _Deal, worth: Mapping[str, Any]) -> None:
-    """Say in its closing what a deal was worth, where that was told only afterwards."""
+def _said_besides(deal: _Deal, said: Mapping[str, str]) -> Outcome | None:
+    """What a vendor says of an outcome beside the stage, where it differs from what is known."""
+    if said.get("won") == "true" and deal.outcome != "won":
+        return "won"
+    if said.get("unwon") == "true" and deal.outcome == "won":
+        return "lost"
+    if said.get("closed") == "true" and deal.outcome == "open" and not deal.soon_won:
+        return "lost"
+    if said.get("closed") == "false" and deal.outcome != "open":
+        return "open"
+    return None
+
+
+def _complete(deal: _Deal, worth: Mapping[str, Any], *, corrected: bool) -> None:
+    """Say in its closing what a deal was worth, where that was told or corrected only later."""
     closing = max(n for n, f in enumerate(deal.facts) if f.name == "crm.opportunity.closed")
     found = deal.facts[closing]
-    if "amount" not in found.data and worth["amount"] is not None:
+    new = "amount" not in found.data or corrected
+    if new and worth["amount"] is not None:
         told = {name: value for name, value in worth.items() if value is not None}
         deal.facts[closing] = replace(found, data={**found.data, **told})
 
@@ -234,13 +265,14 @@ def _changed(
     fields: Mapping[str, Any], before: Mapping[str, Any], said: Mapping[str, str]
 ) -> dict[str, Any]:
     """What became another; a snapshot says that of nothing that was not known before."""
-    return {
+    found = {
         name: fields.get(name)
         for name in ("amount", "currency", "owner", "pipeline")
         if name in said
         and fields.get(name) != before.get(name)
         and ("snapshot" not in said or before.get(name) is not None)
     }
+    return found if any(value is not None for value in found.values()) else {}
 
 
 def _has_moved(before: Mapping[str, Any], said: Mapping[str, str], stage: str | None) -> bool:

@@ -112,6 +112,8 @@ def _deal(
         "status": status if status in ("open", "won", "lost") else None,
         **_along(now, mapping),
     }
+    if said["amount"] is None and (created or "value" in before):
+        said["amount"] = ""
     ended = _time(now, f"{status}_time") if status in ("won", "lost") else None
     first = {**said, "status": "open"} if created and ended and ended > (at or sent) else said
     translation.observe(record, at or sent, first)
@@ -212,7 +214,7 @@ def _activity(
         translation.ignored += 1
         return
     deal = _text(now.get("deal_id"))
-    data = {"kind": _ACTIVITIES.get(now.get("type") or "", "task"), "opportunity": deal,
+    data = {"kind": _ACTIVITIES.get(now.get("type") or ""), "opportunity": deal,
             "owner": _text(now.get("owner_id")), "account": _text(now.get("org_id"))}  # fmt: skip
     more = {"subject": f"opportunity/{account}/deal/{deal}"} if deal else {}
     at = _time(now, "marked_as_done_time", "update_time") or sent

@@ -58,18 +58,22 @@ def observe_record(
 def _deal(fields: Mapping[str, Any], mapping: CrmMapping, created: bool) -> dict[str, Any]:
     closed, won = _truth(fields.get("IsClosed")), _truth(fields.get("IsWon"))
     status = None
-    if closed is not None or won:
-        status = "won" if won else "lost" if closed else "open"
+    if won or (closed and won is not None):
+        status = "won" if won else "lost"
+    elif closed is False:
+        status = "open"
     return {
         "snapshot": True,
         "born": True if created else None,
         "stage": fields.get("StageName"),
-        "amount": fields.get("Amount"),
+        "amount": fields.get("Amount", "" if created else None),
         "currency": fields.get("CurrencyIsoCode"),
         "owner": fields.get("OwnerId"),
         "account": fields.get("AccountId"),
         "pipeline": fields.get("RecordTypeId"),
         "status": status,
+        # A change that tells nothing of being closed leaves the deal as closed as it was.
+        "unwon": True if won is False and closed is None else None,
         **mapping.own_fields(fields),
     }
 

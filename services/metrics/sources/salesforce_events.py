@@ -67,6 +67,10 @@ def _translate_change(
     # Of one transaction the changes have one time, and their order.
     at = epoch_ms(header["commitTimestamp"]) + MICROSECOND * (header.get("sequenceNumber", 1) - 1)
     fields = {name: value for name, value in change.items() if name != "ChangeEventHeader"}
+    if "Amount" in (header.get("nulledFields") or ()) or fields.get("Amount", 0) is None:
+        fields["Amount"] = (
+            ""  # There is no amount any more, which is more than nothing said of one.
+        )
     for identity in header["recordIds"]:
         if how.startswith("GAP_") or identity.endswith("*"):
             # A gap says that something changed and not what; reconciliation reads it back.

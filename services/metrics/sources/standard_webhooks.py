@@ -18,6 +18,7 @@ from services.metrics.sources.delivery import (
     Secrets,
     Translation,
     json_of,
+    without_persons,
 )
 from shared.clock import EPOCH
 from shared.errors import Fault
@@ -33,10 +34,8 @@ _TIMES = ("placed_at", "occurred_at", "completed_at", "created_at", "day", "date
 
 def authenticate(delivery: Delivery, secrets: Secrets, mapping: Mapping) -> None:
     """Check id, timestamp and signatures on the raw bytes; raises `NotAuthentic`."""
-    headers = delivery.headers
-    identity, timestamp = headers.get("webhook-id"), headers.get("webhook-timestamp", "")
-    given = headers.get("webhook-signature", "")
-    if not identity or not timestamp.isdecimal() or len(timestamp) > 12:
+    identity, timestamp, given = (_header(delivery, n) for n in ("id", "timestamp", "signature"))
+    if not identity or not timestamp.isdecimal() or len(timestamp) > 11:
         raise NotAuthentic("webhook-id and webhook-timestamp (seconds) are needed.")
     sent_at = EPOCH + timedelta(seconds=int(timestamp))
     if abs(delivery.received_at - sent_at) > TOLERANCE:
@@ -52,6 +51,12 @@ def authenticate(delivery: Delivery, secrets: Secrets, mapping: Mapping) -> None
     raise NotAuthentic("No v1 signature fits the id, the timestamp, the body and any valid secret.")
 
 
+def _header(delivery: Delivery, name: str) -> str:
+    """One of the specification's headers, also under the name that it had before."""
+    headers = delivery.headers
+    return headers.get(f"webhook-{name}") or headers.get(f"svix-{name}", "")
+
+
 def _equal(expected: str, given: str) -> bool:
     return hmac.compare_digest(expected.encode(), given.encode("utf-8", "replace"))
 
@@ -61,7 +66,7 @@ def translate(delivery: Delivery, mapping: Mapping, source: str) -> Translation:
     body = json_of(delivery)
     if not isinstance(body, dict) or not isinstance(body.get("type"), str):
         raise NotReadable("The body is no object with a `type`.")
-    identity = delivery.headers["webhook-id"]
+    identity = _header(delivery, "id")
     translation = Translation()
     if mapping.events:
         row = {**body, "webhook-id": identity}
@@ -88,7 +93,9 @@ def _by_convention(body: dict[str, Any], source: str, identity: str) -> dict[str
         "source": source,
         "id": identity,
         "time": moment,
-        "data": _renamed({k: v for k, v in data.items() if k not in _TIMES}),
+        "data": without_persons(
+            _renamed({k: v for k, v in data.items() if k not in _TIMES}), CANONICAL[name]
+        ),
     }
     subject = data.get("id")
     if isinstance(subject, str) and subject:

@@ -56,7 +56,7 @@ def translate(delivery: Delivery, mapping: CrmMapping, source: str) -> Translati
         elif kind == "activity" and action == "created":
             translation.items.append(
                 event_item("crm.activity.logged", source, f"{scope}/activity/{key}", at,
-                           {"kind": "task"})
+                           {})
             )  # fmt: skip
         else:
             translation.ignored += 1

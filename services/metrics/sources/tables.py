@@ -6,15 +6,19 @@ import csv
 import io
 import re
 import zipfile
+import zlib
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
+from itertools import islice
 from typing import Any
 
 from openpyxl import load_workbook
 from openpyxl.utils.exceptions import InvalidFileException
 
+from services.metrics.domain.mapping import PlainNumber
 from shared.errors import invalid
 
 MAX_ROWS = 200_000
@@ -22,7 +26,14 @@ MAX_ROWS = 200_000
 MAX_UNPACKED = 300_000_000
 MAX_COLUMNS = 500
 _DELIMITERS = ",;\t|"
+_SAMPLE, _SAMPLE_ROWS = 65_536, 50
+_SEPARATOR_LINE = re.compile(r"\ufeff?sep=([,;\t|])\r?\n", re.IGNORECASE)
 _ZIP = b"PK\x03\x04"
+# What reading an archive that is no workbook, or a broken one, ends in.
+_NO_WORKBOOK = (
+    zipfile.BadZipFile, zlib.error, InvalidFileException, SyntaxError, EOFError, LookupError,
+    ValueError, TypeError, AttributeError, NotImplementedError,
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,17 +74,49 @@ def _csv(file: File) -> Table:
     text, encoding = _decoded(file)
     if "\x00" in text:
         raise invalid("/file", f"{file.name} holds NUL characters; it is no CSV file.", "csv")
+    # Some spreadsheets say their delimiter in a line before the header.
+    said = _SEPARATOR_LINE.match(text)
+    text = text[said.end() :] if said else text
+    delimiter = said[1] if said else _delimiter(text)
     try:
-        dialect: Any = csv.Sniffer().sniff(text[:20_000], _DELIMITERS)
-        dialect.doublequote = True  # The sniffer sees only the first rows.
-    except csv.Error:
-        dialect = csv.excel
-    try:
-        rows = list(csv.reader(io.StringIO(text, newline=""), dialect))
+        rows = list(_read(text, delimiter))
     except csv.Error as error:
         raise invalid("/file", f"{file.name} is no CSV: {error}.", "csv") from error
-    header = [name.strip() for name in rows[0]] if rows else []
-    return Table(header, rows[1:], encoding, dialect.delimiter)
+    while rows and not any(cell.strip() for cell in rows[0]):
+        rows.pop(0)
+    header = _distinct([name.strip() for name in rows[0]]) if rows else []
+    return Table(header, rows[1:], encoding, delimiter)
+
+
+def _read(text: str, delimiter: str) -> Iterator[list[str]]:
+    # Quotes are double ones: an apostrophe is a letter of many names.
+    return csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True)
+
+
+def _delimiter(text: str) -> str:
+    """The delimiter by which most of the first rows are as wide as the header."""
+    sample = text[:_SAMPLE]
+
+    def fits(delimiter: str) -> tuple[int, int]:
+        try:
+            first, *rest = islice(filter(any, _read(sample, delimiter)), _SAMPLE_ROWS)
+        except (csv.Error, ValueError):
+            return 0, 0
+        if len(first) < 2:
+            return 0, 0
+        return 1 + sum(len(row) == len(first) for row in rest), len(first)
+
+    return max(_DELIMITERS, key=fits)
+
+
+def _distinct(header: list[str]) -> list[str]:
+    """Names of columns, of which a repeated one has its number behind it."""
+    seen: Counter[str] = Counter()
+    found = []
+    for name in header:
+        seen[name] += 1
+        found.append(name if seen[name] == 1 or not name else f"{name} ({seen[name]})")
+    return found
 
 
 def _decoded(file: File) -> tuple[str, str]:
@@ -85,7 +128,7 @@ def _decoded(file: File) -> tuple[str, str]:
     for encoding in _encodings(file):
         try:
             return file.content.decode(encoding), encoding
-        except (UnicodeDecodeError, LookupError):
+        except (LookupError, ValueError):
             continue
     detail = f"{file.name} can't be read as {' or '.join(_encodings(file))}; say its `encoding`."
     raise invalid("/encoding", detail, "encoding")
@@ -110,9 +153,11 @@ def _workbook(file: File) -> Table:
             detail = f"{file.name} has no sheet {file.sheet!r}; there are {', '.join(names)}."
             raise invalid("/sheet", detail, "unknown_sheet")
         rows = list(_cells(book[file.sheet or names[0]]))
-    except (zipfile.BadZipFile, InvalidFileException, KeyError, ValueError, IndexError) as error:
+    except _NO_WORKBOOK as error:
         raise invalid("/file", f"{file.name} is no XLSX workbook: {error}.", "xlsx") from error
-    header = [name.strip() for name in rows[0]] if rows else []
+    while rows and not any(cell.strip() for cell in rows[0]):
+        rows.pop(0)
+    header = _distinct([name.strip() for name in rows[0]]) if rows else []
     while header and not header[-1]:
         header.pop()
     width = len(header)
@@ -149,7 +194,9 @@ def as_text(value: Any) -> str:
         case float():
             number = Decimal(repr(value))
             whole = number == number.to_integral_value()
-            return format(number.quantize(Decimal(1)) if whole else number, "f")
+            return PlainNumber(format(number.quantize(Decimal(1)) if whole else number, "f"))
+        case int():
+            return PlainNumber(str(value))
         case _:
             return str(value)
 
