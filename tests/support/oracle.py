@@ -48,7 +48,33 @@ def facts_at(history: Sequence[Event], position: int, zone: str) -> list[Fact]:
         _fact(e, zone) for e in highest if not any(_taken_back(e, r, d) for r, d in retractions)
     ]
     kept = [f for f in facts if not any(_hidden(f, cut) for cut in cuts)]
-    return sorted(kept, key=lambda f: (_begins(f, zone), f.event.position))
+    return sorted(kept, key=lambda f: _place(f, kept, known, zone))
+
+
+def _place(
+    fact: Fact, facts: Sequence[Fact], known: Sequence[Event], zone: str
+) -> tuple[datetime, int]:
+    """By moment, then by the first telling; a day without time is behind what was told before."""
+
+    def rank(one: Fact) -> int:
+        told = [
+            e for e in known if (e.source, e.event_id) == (one.event.source, one.event.event_id)
+        ]
+        return min(e.position for e in told)
+
+    mine, at = rank(fact), _begins(fact, zone)
+    if fact.event.occurred_on is None or fact.event.subject is None:
+        return at, mine
+    before = [
+        other.event.occurred_at
+        for other in facts
+        if other.event.occurred_on is None
+        and other.day == fact.day
+        and other.event.subject == fact.event.subject
+        and other.event.name == fact.event.name
+        and rank(other) < mine
+    ]
+    return max([at, *before]), mine
 
 
 def _begins(fact: Fact, zone: str) -> datetime:

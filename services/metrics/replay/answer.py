@@ -13,7 +13,8 @@ from shared.web.wire import InstantField, Known, PeriodName, Wire
 #    of their last day for what knows only its date.
 # 4: sequences that are moments or signed numbers are ordered as such; figures of money that stand
 #    side by side are in one currency; pooled baselines of times, extremes and derived figures rest
-#    on the events of all periods; offsets by months keep the day of the month.
+#    on the events of all periods; offsets by months keep the day of the month; of one instant
+#    facts go by where they were told of first, and what knows only its day by that, too.
 SEMANTICS = 4
 
 

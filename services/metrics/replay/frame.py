@@ -41,10 +41,19 @@ class Row(Struct, frozen=True):
     fields: Mapping[str, Any]
     # When it occurred; a day without time begins at its midnight in the organisation's zone.
     moment: datetime
+    # Where its fact was told of first, if that was in an earlier version.
+    first: int = 0
+    # Where a day without time stands among what happened on it, if that is not at its beginning.
+    placed: datetime | None = None
+
+    @property
+    def rank(self) -> int:
+        """Its place among what happened at one instant: where its fact was told of first."""
+        return self.first or self.position
 
     @property
     def order(self) -> tuple[datetime, int]:
-        return (self.moment, self.position)
+        return (self.placed or self.moment, self.rank)
 
 
 @dataclass(slots=True)

@@ -222,7 +222,8 @@ class _Evaluation:
         known_at = reading.view.known_at
         lens = Lens(
             frame, self.group_of, self.question.where,
-            Related(reading.history, frame, known_at), known_at, reading.business,
+            Related(reading.history, frame, known_at, reading.first_versions), known_at,
+            reading.business,
             self.exchange if self._adds_money(leaf, unit) else None,
             _unit_seconds(leaf, unit, reading),
         )  # fmt: skip

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
@@ -21,6 +21,7 @@ from services.metrics.replay.knowledge import (
     not_cut_over,
     within,
 )
+from services.metrics.replay.ordering import first_versions, in_order
 from services.metrics.replay.rates import RATE_EVENT, Rates
 from services.metrics.replay.rules import rules
 from shared.chain import parse_json
@@ -52,6 +53,7 @@ class Reading:
     # What the cells of one request share: chunks, and the tail of the ledger beyond them.
     chunks: dict[tuple[bytes, int, int], Any] = field(default_factory=dict)
     tails: dict[tuple[Any, ...], Any] = field(default_factory=dict)
+    _firsts: Mapping[int, int] | None = None
     _kept: list[tuple[frozenset[str], Frame | None, bool, bool, list[Row]]] = field(
         default_factory=list
     )
@@ -72,6 +74,12 @@ class Reading:
     @cached_property
     def cuts(self) -> list[CutOver]:
         return self.ground.cuts(self.knowledge.cut_over)
+
+    def first_versions(self) -> Mapping[int, int]:
+        """For positions of later versions, where their facts were told of first; read once."""
+        if self._firsts is None:
+            self._firsts = first_versions(self.view)
+        return self._firsts
 
     @cached_property
     def rates(self) -> Rates:
@@ -100,7 +108,8 @@ class Reading:
             .where(*self.counting, *conditions, events.c.name.in_(sorted(wanted)))
             .order_by(events.c.occurred_at, events.c.position)
         )
-        rows = sorted((to_row(row, self.calendar) for row in found), key=lambda row: row.order)
+        read = (to_row(row, self.calendar) for row in found)
+        rows = in_order(read, self.calendar, self.first_versions)
         if self.hidden:
             rows = [row for row in rows if row.position not in self.hidden]
         self._kept.append((wanted, frame, from_start, to_end, rows))
@@ -141,7 +150,7 @@ def _inside(rows: list[Row], frame: Frame | None, from_start: bool, to_end: bool
 
 
 def _moment(row: Row) -> datetime:
-    return row.moment
+    return row.order[0]
 
 
 def to_row(row: Sequence[Any], calendar: Calendar) -> Row:

@@ -42,8 +42,11 @@ _NOWHERE = Places()
 class Related:
     """Compiles filters that look at other events, and remembers where a window was open."""
 
-    def __init__(self, history: History, frame: Frame, known_at: datetime) -> None:
-        self._history = history
+    def __init__(
+        self, history: History, frame: Frame, known_at: datetime,
+        firsts: Callable[[], Mapping[int, int]],
+    ) -> None:  # fmt: skip
+        self._history, self._firsts = history, firsts
         self._frame = frame
         self._known_at = known_at
         self.pending: set[int] = set()
@@ -72,11 +75,14 @@ class Related:
             key = _key(fields, theirs)
             if key is not None and passes(fields):
                 kind = found[key].timed if row.occurred_on is None else found[key].dated
-                kind.append((row.moment, row.position))
+                kind.append((row.moment, self._rank(row)))
         for places in found.values():
             places.timed.sort()
             places.dated.sort()
         return found
+
+    def _rank(self, row: Row) -> int:
+        return self._firsts().get(row.position, row.position)
 
     def _had(
         self, places: Places, fields: Mapping[str, Any], asked: HadFilter, window: Window | None
@@ -91,12 +97,12 @@ class Related:
             return _any_between(places.timed, begin, end) or _any_between(places.dated, dawn, end)
         if row.occurred_on is None:
             # Dates are compared with dates; what happened on one day goes by position.
-            day = (self._frame.dawn(row.moment), row.position)
+            day = (self._frame.dawn(row.moment), self._rank(row))
             return _any_between(places.timed, begin, end) or _any_between(places.dated, dawn, day)
         return (
             _any_between(places.dated, dawn, end)
             or _any_between(places.timed, dawn, (row.moment, -1))
-            or any(position < row.position for _, position in self._of_day(places.timed, row))
+            or any(position < self._rank(row) for _, position in self._of_day(places.timed, row))
         )
 
     def _of_day(self, places: Sequence[Place], row: Row) -> Sequence[Place]:
@@ -113,7 +119,7 @@ class Related:
             return None if index is None else (self._frame.starts[index], -1)
         if until is not None:
             return (until, -1)
-        return (row.moment, row.position)
+        return (row.moment, self._rank(row))
 
     def _then(self, places: Places, fields: Mapping[str, Any], window: Window | None) -> bool:
         row: Row = fields[ROW]
@@ -131,15 +137,15 @@ class Related:
     def _follows(
         self, places: Places, row: Row, end: datetime | None, dusk: datetime | None
     ) -> bool:
-        own = (row.moment, row.position)
+        own = (row.moment, self._rank(row))
         if row.occurred_on is None:
-            day = (self._frame.dawn(row.moment), row.position)
+            day = (self._frame.dawn(row.moment), self._rank(row))
             return _any_after(places.timed, own, end) or _any_after(places.dated, day, dusk)
         next_day = (self._frame.dusk(row.moment), -1)
         return (
             _any_after(places.dated, own, dusk)
             or _any_after(places.timed, next_day, dusk)
-            or any(position > row.position for _, position in self._of_day(places.timed, row))
+            or any(position > self._rank(row) for _, position in self._of_day(places.timed, row))
         )
 
 

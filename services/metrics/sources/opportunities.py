@@ -226,9 +226,19 @@ def _settle_moment(
     if sure is not None:
         _move(deal, sure, fact, stage=stage, reason=said.get("reason"), **standing, **worth)
     newly = worth["amount"] if before.get("amount") is None else None
-    silent = len(deal.facts) == already and deal.outcome == "open" and not deal.deleted
-    if newly is not None and deal.made_without_amount and silent:
-        fact("changed", amount=newly)
+    if newly is not None and deal.made_without_amount and len(deal.facts) == already:
+        _tell_amount(deal, newly, fact)
+    _be_or_not(deal, said, stage, fact)
+
+
+def _tell_amount(deal: _Deal, amount: Decimal, fact: Any) -> None:
+    """Tell an amount that an open deal has from now on, where nothing else told it."""
+    if deal.outcome == "open" and not deal.deleted:
+        fact("changed", amount=amount)
+
+
+def _be_or_not(deal: _Deal, said: Mapping[str, str], stage: str | None, fact: Any) -> None:
+    """Whether the deal is there at all from now on."""
     if "deleted" in said and not deal.deleted:
         deal.deleted = True
         fact("deleted")

@@ -39,7 +39,8 @@ _COSTS = Option("costs", "paid", "Recorded marketing spend only, or with all cos
                 ("paid", "fully_loaded"))  # fmt: skip
 _BY_CHANNEL = ("channel", "campaign")
 _ORDERS = {"revenue": total(ORDER, "amount"), "customers": distinct(ORDER, "customer")}
-_CHURN = {"lost": _LOST, "start": before(_CUSTOMERS)}
+# Who came and went within the period was no customer at its start.
+_CHURN = {"lost": count(CHURNED, had(ACQUIRED, None, before="period")), "start": before(_CUSTOMERS)}
 _PAYING = no(eq("kind", "cancelled"))
 
 
@@ -141,7 +142,8 @@ ENTRIES = (
     Entry("churn-logo", "Customer churn", "customers lost / customers at the start", "ratio",
           "down", "lagging", "value", lambda c: derived("lost / start", **_CHURN), _G,
           audience="customer", drives=("revenue",),
-          traps="New customers of the period may be among the lost."),
+          traps="Of those who were customers at the start; who came and went within the period "
+          "does not count."),
     from_figure("churn-revenue", "Revenue churn", "recurring revenue lost / at the start", "ratio",
                 "down", "lagging", "value", _G, audience="customer", drives=("revenue",)),
     Entry("nrr", "Net revenue retention",

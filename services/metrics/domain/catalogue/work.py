@@ -33,6 +33,7 @@ _ACTIVE, _LICENCE, _TRAINED, _PROFILED = (
     "user.active", "licence.assigned", "training.completed", "crm.record.profiled",
 )  # fmt: skip
 _ITEMS: dict[str, Any] = {"dimensions": ("type", "team"), "convention": "flowframework.org"}
+_LICENSED = {"any": [had(_LICENCE, None, "user"), then(_LICENCE, None, "user")]}
 _USERS, _ASSIGNED = distinct(_ACTIVE, "user"), over(distinct(_LICENCE, "user"), since="start")
 
 
@@ -83,7 +84,9 @@ ENTRIES = (
           options=(Option("of", "daily", "Daily or weekly users", ("daily", "weekly")),),
           traps="On the last day of the period."),
     Entry("licence-utilisation", "Licence utilisation", "active users / assigned licences",
-          "ratio", "up", "leading", "usage", lambda c: ratio(_USERS, _ASSIGNED), _USE),
+          "ratio", "up", "leading", "usage",
+          lambda c: ratio(distinct(_ACTIVE, "user", _LICENSED), _ASSIGNED), _USE,
+          traps="Users without a licence do not count."),
     from_figure("feature-adoption", "Feature adoption", "users of a feature / eligible users",
                 "ratio", "up", "leading", "usage", _USE),
     Entry("activity-coverage", "Activity coverage",
@@ -93,7 +96,8 @@ ENTRIES = (
           options=(Option("within", "P30D", "How long an activity covers a deal"),)),
     Entry("trained-share", "Trained share", "trained users / users with a licence", "ratio", "up",
           "leading", "usage",
-          lambda c: ratio(over(distinct(_TRAINED, "user"), since="start"), _ASSIGNED), _USE,
+          lambda c: ratio(over(distinct(_TRAINED, "user", _LICENSED), since="start"), _ASSIGNED),
+          _USE, traps="Users without a licence do not count.",
           drives=("licence-utilisation",)),
     Entry("time-to-first-value", "Time to first value", "first activity - licence", "days",
           "down", "leading", "usage",

@@ -13,10 +13,15 @@ from services.metrics.replay.cells.chunk import COLUMNS, SCALE, Stored, columns_
 from services.metrics.replay.cells.wanted import Wanted
 from services.metrics.replay.frame import DIGEST_MODULUS, Figure, Figures, Group
 from services.metrics.replay.lens import mean, whole
+from shared.clock import to_micros
 
 Columns = dict[str, np.ndarray]
 _LIMB_BYTES = 4
 _SAFE_SUM = 1 << 62
+
+
+class Crowded(Exception):
+    """Several events share the instant that decides; only the ledger tells their order."""
 
 
 class PackedFold:
@@ -80,9 +85,16 @@ class PackedFold:
         if self._form != "events":
             return rows
         if self._leaf.per_subject == "last_in_period":
-            last = _last_of_each(rows)
+            last = _last_of_each(rows, self._midnights(rows))
             rows = {name: column[last] for name, column in rows.items()}
         return _where(rows, rows["passes"] == 1)
+
+    def _midnights(self, rows: Columns) -> np.ndarray:
+        """When the day of each row begins, in microseconds."""
+        days, place = np.unique(rows["day"], return_inverse=True)
+        calendar = self._wanted.frame.calendar
+        begins = [to_micros(calendar.instant(date.fromordinal(day))) for day in days.tolist()]
+        return np.array(begins, dtype=np.int64)[place]
 
     def _hidden(self, columns: Columns) -> np.ndarray:
         fields = [self._wanted.series.fields_of(key) for key in self._keys]
@@ -122,6 +134,7 @@ class PackedFold:
             case "percentile":
                 figure.value = _quantile(values, Fraction(str(self._leaf.q)))
             case "latest":
+                _demand_alone(rows, np.zeros(count, dtype=np.int64), self._midnights(rows))
                 place = np.lexsort((rows["position"], rows["at"]))[-1]
                 figure.value = Fraction(int(values[place]), SCALE)
         return figure
@@ -186,15 +199,37 @@ def _sorted_by_text(high: np.ndarray, low: np.ndarray) -> tuple[np.ndarray, np.n
     return order, begins
 
 
-def _last_of_each(rows: Columns) -> np.ndarray:
-    """The places of each subject's last event, by moment, then position."""
+def _last_of_each(rows: Columns, midnights: np.ndarray) -> np.ndarray:
+    """The places of each subject's last event, by moment; raises `Crowded` where some has two."""
     if not len(rows["at"]):
         return np.empty(0, dtype=np.int64)
     in_time = np.lexsort((rows["position"], rows["at"]))
     rank = np.empty(len(in_time), dtype=np.int64)
     rank[in_time] = np.arange(len(in_time))
     order, begins = _sorted_by_text(rows["high"], rows["low"])
+    subject = np.empty(len(order), dtype=np.int64)
+    subject[order] = np.cumsum(begins) - 1
+    _demand_alone(rows, subject, midnights)
     return in_time[np.maximum.reduceat(rank[order], np.flatnonzero(begins))]
+
+
+def _demand_alone(rows: Columns, subject: np.ndarray, midnights: np.ndarray) -> None:
+    """Raise where a subject's last instant, or its day of which some event knows no time, has more.
+
+    An event at its midnight may be one that knows only its day.
+    """
+    last = np.full(int(subject.max()) + 1, np.iinfo(np.int64).min)
+    np.maximum.at(last, subject, rows["at"])
+    latest = rows["at"] == last[subject]
+    day = np.full(len(last), -1, dtype=np.int64)
+    np.maximum.at(day, subject[latest], rows["day"][latest].astype(np.int64))
+    of_day = rows["day"] == day[subject]
+    dated = np.zeros(len(last), dtype=bool)
+    dated[subject[of_day & (rows["at"] == midnights)]] = True
+    many = np.bincount(subject[latest], minlength=len(last)) > 1
+    mixed = dated & (np.bincount(subject[of_day], minlength=len(last)) > 1)
+    if (many | mixed).any():
+        raise Crowded
 
 
 def _distinct(high: np.ndarray, low: np.ndarray) -> int:

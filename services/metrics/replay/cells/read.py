@@ -15,7 +15,7 @@ from services.metrics.domain.filters import Filter, compile_filter, related_in
 from services.metrics.replay.cells.build import fold_rows, prepared
 from services.metrics.replay.cells.chunk import SCALE, Chunk, Stored, decode
 from services.metrics.replay.cells.fetch import chunks_of, tail_of
-from services.metrics.replay.cells.packed import PackedFold
+from services.metrics.replay.cells.packed import Crowded, PackedFold
 from services.metrics.replay.cells.series import (
     SEGMENT,
     Series,
@@ -70,7 +70,10 @@ class Cells:
         wanted = Wanted(one, frame, group_of, compile_filter(where), reading.cuts, exchange)
         if one.form == "sums":
             return _SumFold(wanted).figures(chunks)
-        packed = PackedFold(wanted).figures(chunks)
+        try:
+            packed = PackedFold(wanted).figures(chunks)
+        except Crowded:
+            return None
         if one.form == "events":
             return packed
         return _counted(packed, _SumFold(wanted).figures(chunks))

@@ -1,0 +1,86 @@
+"""The order in which facts happened, where their times alone do not tell it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import date, datetime
+
+from msgspec.structs import replace
+from sqlalchemy import func, select
+
+from services.metrics.replay.frame import Row
+from services.metrics.replay.knowledge import BACKFILLED, RESTATED
+from services.metrics.tables import excluded
+from shared.ledger import View
+from shared.ledger.tables import events
+from shared.periods import Calendar
+
+# For positions of later versions, where their facts were told of first; looked up when called.
+Firsts = Callable[[], Mapping[int, int]]
+
+
+def in_order(rows: Iterable[Row], calendar: Calendar, firsts: Firsts) -> list[Row]:
+    """Rows by their moments; of one instant by when their facts were told of first.
+
+    What knows only its day stands, among what happened to the same thing on that day, behind all
+    that was told of before it. Only where a thing has several such facts is anything looked up.
+    """
+    ordered = sorted(rows, key=lambda row: (row.moment, row.position))
+    crowds = _crowds(ordered, calendar)
+    if not crowds:
+        return ordered
+    first = firsts()
+    placed = {row.position: row for crowd in crowds for row in _placed(crowd, first)}
+    return sorted((placed.get(row.position, row) for row in ordered), key=lambda row: row.order)
+
+
+def _crowds(ordered: Sequence[Row], calendar: Calendar) -> list[list[Row]]:
+    """The rows of one thing that share an instant, or a day of which some knows no time."""
+    days = {row.occurred_on for row in ordered} - {None}
+    together: dict[tuple[str, date | datetime], list[Row]] = defaultdict(list)
+    for row in ordered:
+        when: date | datetime = row.moment
+        if days:
+            day = row.occurred_on or calendar.day_of(row.occurred_at)
+            when = day if day in days else row.moment
+        # Figures have no subject of their own, but a name.
+        thing = row.subject or row.fields.get("figure")
+        if thing:
+            together[str(thing), when].append(row)
+    return [crowd for crowd in together.values() if len(crowd) > 1]
+
+
+def _placed(crowd: Sequence[Row], first: Mapping[int, int]) -> list[Row]:
+    ranked = [replace(row, first=first.get(row.position, 0)) for row in crowd]
+    timed = [row for row in ranked if row.occurred_on is None]
+    found = []
+    for row in ranked:
+        if row.occurred_on is not None:
+            earlier = [other.moment for other in timed if other.rank < row.rank]
+            row = replace(row, placed=max(earlier, default=row.moment))
+        found.append(row)
+    return found
+
+
+def first_versions(view: View) -> dict[int, int]:
+    """For each version of a fact that was told otherwise later, where it was told of first."""
+    version, first = events.alias("version"), events.alias("first")
+    mine = excluded.c.tenant_id == view.tenant_id
+    rows = view.connection.execute(
+        select(version.c.position, func.min(first.c.position))
+        .select_from(excluded)
+        .join(
+            first,
+            (first.c.tenant_id == excluded.c.tenant_id) & (first.c.position == excluded.c.position),
+        )
+        .join(
+            version,
+            (version.c.tenant_id == first.c.tenant_id)
+            & (version.c.source == first.c.source)
+            & (version.c.event_id == first.c.event_id),
+        )
+        .where(mine, excluded.c.cause.in_((RESTATED, BACKFILLED)))
+        .group_by(version.c.position)
+    )
+    return {position: told for position, told in rows if told < position}
