@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 from pydantic import (
@@ -58,11 +58,21 @@ def faults_of(error: ValidationError, body: Any, prefix: str) -> list[Fault]:
     return [
         Fault(
             prefix + pointer_to(one["loc"], body, one["type"] == "missing"),
-            one["msg"].removeprefix("Value error, "),
+            words_of(one),
             one["type"],
         )
         for one in error.errors(include_url=False)
     ]
+
+
+def words_of(error: Mapping[str, Any]) -> str:
+    """What a shape says of a value, in words for who sent it."""
+    told = error.get("ctx") or {}
+    if error["type"] == "union_tag_invalid":
+        return f"{str(told['tag'])[:80]!r} is none of {told['expected_tags']}."
+    if error["type"] == "union_tag_not_found":
+        return "This does not say which kind it is, or holds nothing that tells."
+    return str(error["msg"]).removeprefix("Value error, ")
 
 
 def pointer_to(path: Sequence[Any], body: Any, missing: bool = False) -> str:

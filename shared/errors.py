@@ -51,6 +51,14 @@ class Refusal(Exception):
     def __str__(self) -> str:
         return f"{self.problem.slug}: {self.detail}"
 
+    def within(self, prefix: str) -> Refusal:
+        """The same of a part of a body, whose faults point from the whole of it."""
+        faults = [
+            Fault(prefix + "/" + f.pointer.removeprefix("query:").lstrip("/"), f.detail, f.code)
+            for f in self.errors
+        ]
+        return self.problem.refusal(self.detail, faults, headers=self.headers)
+
     def document(self, instance: str) -> dict[str, Any]:
         """The RFC 9457 document of this refusal; `instance` is the path that was asked."""
         return {

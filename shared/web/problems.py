@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from shared import errors
-from shared.closed import pointer_to
+from shared.closed import pointer_to, words_of
 from shared.errors import Fault, ProblemType, Refusal
 from shared.telemetry import current_trace, log
 
@@ -112,9 +112,7 @@ def _fault(entry: Mapping[str, Any], body: Any) -> Fault:
     where, *path = entry["loc"]
     missing = entry["type"] == "missing"
     pointer = pointer_to(path, body, missing) if where == "body" else f"{where}:{path[-1]}"
-    return Fault(
-        pointer or "/", str(entry["msg"]).removeprefix("Value error, "), str(entry["type"])
-    )
+    return Fault(pointer or "/", words_of(entry), str(entry["type"]))
 
 
 async def _http(request: Request, error: Exception) -> Response:

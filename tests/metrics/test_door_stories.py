@@ -15,7 +15,7 @@ from services.metrics.sources.opportunities import CrmMapping
 from services.metrics.sources.tables import File, read_table
 from services.metrics.sources.vendors import VENDORS
 from shared.errors import Refusal
-from tests.metrics.test_vendor_stories import DAY, HOUR, change, names, told
+from tests.metrics.test_vendor_stories import DAY, HOUR, change, names, target, told
 from tests.metrics.test_webhooks import translated
 from tests.support.house import Key
 
@@ -191,3 +191,18 @@ def test_a_workbooks_own_numbers_and_dates_need_no_language(key: Key) -> None:
         sheet.append(row)
     book.save(content)
     assert dry_run(key, content.getvalue(), "a.xlsx") == []
+
+
+def test_a_currency_that_is_mapped_later_is_mapped_in_what_was_said_before() -> None:
+    update = target("Update", DAY, stepname="2", estimatedvalue={"Value": 5},
+                    transactioncurrencyid={"Id": "gbp"})  # fmt: skip
+    said = (
+        VENDORS["dataverse"]
+        .translate(Delivery("", {}, json.dumps(update).encode(), NOW), CrmMapping(), "/sources/x")
+        .observations
+    )
+    settle = VENDORS["dataverse"].settle
+    assert settle is not None
+    for known, expected in (({"eur": "EUR"}, "XXX"), ({"eur": "EUR", "gbp": "GBP"}, "GBP")):
+        (fact,) = settle(said[0].record, said, CrmMapping(currency="EUR", currencies=known))
+        assert fact.data["currency"] == expected

@@ -96,3 +96,36 @@ def test_a_metric_is_not_redefined_under_those_that_are_made_of_it(key: Key) -> 
             "breaks_others",
             True,
         )
+
+
+def test_a_group_called_other_is_not_the_rest_of_the_groups(key: Key) -> None:
+    key.post("metrics", "/v1/metrics", WIN_RATE)
+    regions = ["other"] * 3 + ["a"] * 2 + ["b", "c"]
+    key.events(*(closed(str(n), "2024-01-10", region=r) for n, r in enumerate(regions)))
+    found = values(key, "win-rate", period="2024-01", group_by="region", group_limit=2)
+    assert [(v["group"]["region"], v["rest"], v["n"]) for v in found] == [
+        ("a", False, 2), ("other", False, 3), ("other", True, 2),
+    ]  # fmt: skip
+
+
+def test_faults_point_into_the_body_that_was_sent(key: Key) -> None:
+    ratio = {"kind": "ratio", "numerator": CLOSED, "denominator": {**CLOSED, "events": ["nope"]}}
+    body = {
+        "metric": {"name": "Tried", "unit": "ratio", "definition": ratio},
+        "period": ["2024-01"],
+    }
+    problem = key.refused(422, "POST", "metrics", "/v1/metrics/preview", json=body)
+    assert problem["errors"][0]["pointer"] == "/metric/definition/denominator/events/0"
+    body["metric"] = {"name": "Tried", "unit": "count", "definition": CLOSED}
+    problem = key.refused(422, "POST", "metrics", "/v1/metrics/preview",
+                          json={**body, "period": ["2024-13"]})  # fmt: skip
+    assert problem["errors"][0]["pointer"] == "/period"
+    key.post("metrics", "/v1/metrics", WIN_RATE)
+    asked = {"questions": [{"metric": "win-rate", "period": ["2024-01"]},
+                           {"metric": "win-rate", "period": ["2024-13"]}]}  # fmt: skip
+    answers = key.post("metrics", "/v1/replay", asked)["answers"]
+    assert answers[1]["problem"]["errors"][0]["pointer"] == "/questions/1/period"
+    nested = {**ratio, "numerator": ratio}
+    body["metric"] = {"name": "Tried", "unit": "ratio", "definition": nested}
+    problem = key.refused(422, "POST", "metrics", "/v1/metrics/preview", json=body)
+    assert "_part_kind" not in problem["detail"]

@@ -173,11 +173,8 @@ def replay_many(
                 found = replay(known, question.metric, question.asked(), cells)
                 answers.append(ReplayAnswer(replay=found, problem=None))
             except Refusal as refusal:
-                answers.append(
-                    ReplayAnswer(
-                        replay=None, problem=Problem.model_validate(refusal.document("/v1/replay"))
-                    )
-                )
+                told = refusal.within(f"/questions/{len(answers)}").document("/v1/replay")
+                answers.append(ReplayAnswer(replay=None, problem=Problem.model_validate(told)))
         return ReplayAnswers(
             known_at=view.known_at, basis=view.basis.token, open=view.open, answers=answers
         )
@@ -188,14 +185,19 @@ def preview_metric(
     body: Preview, reader: Annotated[Reader, Depends(reads("metrics:read"))]
 ) -> Replay:
     """Try a definition without saving it: refused as when it is saved, else its figures."""
-    draft = body.metric.model_dump(mode="json", by_alias=True)
-    stored = MetricDefined.model_validate({**draft, "key": "preview", "version": 1})
+    draft = body.metric
+    told = draft.model_dump(mode="json", by_alias=True)
+    stored = MetricDefined.model_validate({**told, "key": "preview", "version": 1})
     asked = Asked(body.span(), None, body.group_by, body.where, body.group_limit)
     with reader.view() as view:
-        check_definition(
-            view, "preview", body.metric.definition, body.metric.unit, body.metric.dimensions
-        )
-        return answer(reading(view), Metric(stored, body.metric.definition), asked)
+        try:
+            check_definition(view, "preview", draft.definition, draft.unit, draft.dimensions)
+        except Refusal as refusal:
+            raise refusal.within("/metric") from refusal
+        try:
+            return answer(reading(view), Metric(stored, draft.definition), asked)
+        except Refusal as refusal:
+            raise refusal.within("") from refusal
 
 
 @router.get("/metrics/{key}/restatement", response_model_by_alias=True)

@@ -23,7 +23,7 @@ from shared.web.wire import InstantField, Wire
 
 # A preview shows so many of the records that would change.
 MAX_EXAMPLES = 20
-_ALONG = ("currency", "owner", "type", "account")
+_ALONG = ("currency", "currency_id", "owner", "type", "account")
 
 
 class SeenStage(Wire):

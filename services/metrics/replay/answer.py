@@ -63,6 +63,9 @@ class Value(Wire):
     n: int = Field(ge=0, description="Number of events (of the denominator, for a ratio)")
     coverage: Coverage
     group: dict[str, str] = Field(description="Values of the dimensions grouped by; empty without")
+    rest: bool = Field(
+        False, description="Whether these are all groups beyond the limit, shown as `other`"
+    )
     proof: Proof
 
 

@@ -36,7 +36,8 @@ from services.metrics.replay.tree import References, Tree, leaves_of
 from shared.periods import Period
 
 MAX_GROUPS = 1_000
-OTHER = "other"
+# Under this name the groups beyond the limit are added up; no text that is sent is like it.
+REST = "\x00other"
 
 
 @dataclass(frozen=True)
@@ -294,11 +295,11 @@ def _in_one_currency(plain: Figure, changed: Figure, target: str, stated: str | 
 
 
 def _limited(found: Figures, group_of: Grouping, question: Question) -> Grouping:
-    """The groups with most events keep their names; the rest become `other`."""
+    """The groups with most events keep their names; the rest become one."""
     sizes = {group: sum(f.n for f in figures) for group, figures in found.groups.items()}
     ranked = sorted(sizes, key=lambda g: (-sizes[g], g))
     kept = set(ranked[: question.max_groups])
-    rest = tuple(OTHER for _ in question.group_by)
+    rest = tuple(REST for _ in question.group_by)
 
     def limited(fields: Mapping[str, Any]) -> Group:
         group = group_of(fields)

@@ -10,7 +10,7 @@ from services.metrics.domain.definition import Derived
 from services.metrics.domain.units import is_money
 from services.metrics.replay.answer import SEMANTICS, Coverage, Proof, Value
 from services.metrics.replay.frame import Figure, Group
-from services.metrics.replay.plan import Computed
+from services.metrics.replay.plan import REST, Computed
 from services.metrics.replay.tree import BEGINNING, zero_when_empty
 from shared.money import exact, figure
 from shared.periods import Grain, split
@@ -28,7 +28,7 @@ def word(computed: Computed) -> list[Value]:
     return [
         _value(computed, index, group, computed.groups[group][index], days[index])
         for index in range(len(computed.frame.periods))
-        for group in sorted(computed.groups)
+        for group in sorted(computed.groups, key=lambda one: (_shown(one), REST in one))
     ]
 
 
@@ -67,7 +67,8 @@ def _value(computed: Computed, index: int, group: Group, found: Figure, days: se
         currency=_currency(question.unit, found),
         n=found.n,
         coverage=_coverage(computed, index, days),
-        group=dict(zip(question.group_by, group, strict=False)),
+        group=dict(zip(question.group_by, _shown(group), strict=False)),
+        rest=REST in group,
         proof=Proof(
             metric=question.metric,
             version=question.version,
@@ -77,6 +78,10 @@ def _value(computed: Computed, index: int, group: Group, found: Figure, days: se
             semantics=SEMANTICS,
         ),
     )
+
+
+def _shown(group: Group) -> Group:
+    return tuple("other" if said == REST else said for said in group)
 
 
 def _exact(value: Fraction | None) -> str | None:

@@ -118,7 +118,7 @@ def _opportunity(
         "stage": known.get("stepname"),
         "same_stage": True if "stepname" not in changed else None,
         "amount": worth if worth is not None else known.get("estimatedvalue"),
-        "currency": mapping.currency_of(known.get("transactioncurrencyid")),
+        "currency_id": known.get("transactioncurrencyid"),
         "owner": known.get("ownerid"),
         "account": known.get("customerid") or known.get("parentaccountid"),
         "status": state,
@@ -142,7 +142,7 @@ def _close(
         "snapshot": True,
         "status": "won" if message == "Win" else "lost",
         "amount": fields.get("actualrevenue"),
-        "currency": mapping.currency_of(fields.get("transactioncurrencyid")),
+        "currency_id": fields.get("transactioncurrencyid"),
     }
     translation.observe(f"deal/{fields['opportunityid']}", at, said)
 

@@ -147,7 +147,7 @@ def missing(
     found: list[Observation] = []
     for _, group in groupby(sorted(told, key=lambda o: o.at), key=lambda o: o.at):
         said = list(group)
-        new = [o for o in said if o.property not in _BESIDE and not _is_known(deal, o)]
+        new = [o for o in said if o.property not in _BESIDE and not _is_known(deal, o, mapping)]
         if new:
             found += [*new, *(o for o in said if o.property in _BESIDE)]
     return found
@@ -157,7 +157,7 @@ def missing(
 _BESIDE = ("snapshot", "same_stage", "from_stage", "reason")
 
 
-def _is_known(deal: _Deal, told: Observation) -> bool:
+def _is_known(deal: _Deal, told: Observation, mapping: CrmMapping) -> bool:
     match told.property:
         case "status":
             return deal.outcome == told.value
@@ -167,6 +167,8 @@ def _is_known(deal: _Deal, told: Observation) -> bool:
             return deal.deleted
         case "amount":
             return deal.fields.get("amount") == _amount(told.value)
+        case "currency_id":
+            return deal.fields.get("currency") == mapping.currency_of(told.value)
         case name:
             return deal.fields.get(name) == (told.value or None)
 
@@ -278,7 +280,7 @@ def _changed(
     found = {
         name: fields.get(name)
         for name in ("amount", "currency", "owner", "pipeline")
-        if name in said
+        if (name in said or f"{name}_id" in said)
         and fields.get(name) != before.get(name)
         and ("snapshot" not in said or before.get(name) is not None)
     }
@@ -324,6 +326,8 @@ def _update(fields: dict[str, Any], said: dict[str, str], mapping: CrmMapping) -
     for name, value in said.items():
         if name == "amount":
             fields["amount"] = _amount(value)
+        elif name == "currency_id":
+            fields["currency"] = mapping.currency_of(value)
         elif name in _KEPT or name.startswith("field:"):
             fields[name] = value or None
     if mapping.currency and not fields.get("currency"):

@@ -83,7 +83,7 @@ def _sale(
         "stage": stage,
         "same_stage": None if "probability_idx" in changes else True,
         # Amounts are not sent; they are read back, or stay unknown.
-        "currency": mapping.currency_of(fields.get("currency_id")),
+        "currency_id": fields.get("currency_id"),
         "owner": fields.get("associate_id"),
         "account": fields.get("contact_id"),
         "pipeline": fields.get("saleType_id"),
@@ -107,7 +107,7 @@ def observe_sale(
         "status": _STATES.get(sale["Status"]),
         "stage": _id(sale, "Rating", "Id"),
         "amount": sale.get("Amount"),
-        "currency": mapping.currency_of(_id(sale, "Currency", "Id")),
+        "currency_id": _id(sale, "Currency", "Id"),
         "owner": _id(sale, "Associate", "AssociateId"),
         "account": _id(sale, "Contact", "ContactId"),
         "pipeline": _id(sale, "SaleType", "Id"),
