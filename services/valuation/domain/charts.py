@@ -12,7 +12,7 @@ Words = Callable[[str], str]
 SCHEMA = "https://vega.github.io/schema/vega-lite/v5.json"
 # Told apart by those who see no red or green; costs and losses are the warm ones.
 BLUE, ORANGE, GREY = "#35618f", "#b5541c", "#777777"
-_WIDTH, _HEIGHT, _ROW = 640, 300, 22
+_WIDTH, _HEIGHT, _ROW, _TWO_LINES = 640, 300, 22, 36
 _LABEL_PIXELS = 260
 
 
@@ -97,7 +97,9 @@ def tornado(swings: Sequence[Spec], npv: float, currency: str, words: Words) -> 
     bars = {
         "mark": {"type": "bar", "height": {"band": 0.7}},
         "encoding": {
-            "y": {"field": "label", "type": "nominal", "sort": None, "title": None},
+            # The line above, its assumption below: two long names side by side would be cut.
+            "y": {"field": "label", "type": "nominal", "sort": None, "title": None,
+                  "axis": {"labelExpr": "split(datum.label, ': ')"}},
             "x": {"field": "from", "type": "quantitative", "scale": {"zero": False},
                   **_money_axis(currency)},
             "x2": {"field": "to"},
@@ -108,7 +110,7 @@ def tornado(swings: Sequence[Spec], npv: float, currency: str, words: Words) -> 
     rule = {"data": {"values": [{"npv": npv}]}, "mark": {"type": "rule", "color": "#333333"},
             "encoding": {"x": {"field": "npv", "type": "quantitative"}}}  # fmt: skip
     found = _spec(words("chart_tornado"), words("alt_tornado"), values, layer=[bars, rule])
-    return {**found, "height": max(80, _ROW * len(swings))}
+    return {**found, "height": max(80, _TWO_LINES * len(swings))}
 
 
 def distribution(bins: Sequence[Spec], currency: str, words: Words) -> Spec:
@@ -127,7 +129,7 @@ def distribution(bins: Sequence[Spec], currency: str, words: Words) -> Spec:
                   **_money_axis(currency)},
             "x2": {"field": "high"},
             "y": {"field": "share", "type": "quantitative", "title": None,
-                  "axis": {"format": ".0%"}},
+                  "axis": {"format": ".1~%"}},
             "color": {"field": "side", "type": "nominal",
                       "scale": {"domain": sides, "range": [ORANGE, BLUE]}},
         },
