@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import date, datetime
+from itertools import groupby
+from operator import attrgetter
+from typing import Any
 
 from msgspec.structs import replace
 from sqlalchemy import func, select
@@ -14,7 +17,7 @@ from services.metrics.replay.knowledge import BACKFILLED, RESTATED
 from services.metrics.tables import excluded
 from shared.ledger import View
 from shared.ledger.tables import events
-from shared.periods import Calendar
+from shared.periods import ONE_DAY, Calendar
 
 # For positions of later versions, where their facts were told of first; looked up when called.
 Firsts = Callable[[], Mapping[int, int]]
@@ -37,17 +40,36 @@ def in_order(rows: Iterable[Row], calendar: Calendar, firsts: Firsts) -> list[Ro
 
 def _crowds(ordered: Sequence[Row], calendar: Calendar) -> list[list[Row]]:
     """The rows of one thing that share an instant, or a day of which some knows no time."""
-    days = {row.occurred_on for row in ordered} - {None}
-    together: dict[tuple[str, date | datetime], list[Row]] = defaultdict(list)
-    for row in ordered:
-        when: date | datetime = row.moment
-        if days:
-            day = row.occurred_on or calendar.day_of(row.occurred_at)
-            when = day if day in days else row.moment
+    found: list[list[Row]] = []
+    for _, run in groupby(ordered, key=_instant_or_day(ordered, calendar)):
+        rows = list(run)
+        if len(rows) > 1:
+            found += _of_one_thing(rows)
+    return found
+
+
+def _instant_or_day(ordered: Sequence[Row], calendar: Calendar) -> Callable[[Row], Any]:
+    """By what rows in order of their moments may share a place."""
+    days = sorted({row.occurred_on for row in ordered if row.occurred_on is not None})
+    if not days or all(row.occurred_on is not None for row in ordered):
+        return attrgetter("moment")
+    begins = [calendar.instant(day) for day in days]
+    ends = [calendar.instant(day + ONE_DAY) for day in days]
+
+    def place(row: Row) -> Any:
+        last = bisect_right(begins, row.moment) - 1
+        return begins[last] if last >= 0 and row.moment < ends[last] else row.moment
+
+    return place
+
+
+def _of_one_thing(rows: Sequence[Row]) -> list[list[Row]]:
+    together: dict[str, list[Row]] = defaultdict(list)
+    for row in rows:
         # Figures have no subject of their own, but a name.
         thing = row.subject or row.fields.get("figure")
         if thing:
-            together[str(thing), when].append(row)
+            together[str(thing)].append(row)
     return [crowd for crowd in together.values() if len(crowd) > 1]
 
 
