@@ -61,6 +61,9 @@ class GroupCommit:
         self, tenant_id: UUID, events: Sequence[NewEvent], *, atomic: bool = False
     ) -> Future[list[Outcome]]:
         member = _Member(self._ledger.ready(events), atomic)
+        if not events:
+            member.done.set_result([])
+            return member.done
         with self._lock:
             if self._waiting + len(events) > MAX_WAITING_EVENTS:
                 raise TOO_MANY_REQUESTS.refusal(

@@ -251,7 +251,7 @@ class BaselineRead(Reads):
     @property
     def currency(self) -> str | None:
         """The one currency of its periods' money, if it is money of one."""
-        found = {value.currency for value in self.values}
+        found = {value.currency for value in self.values if value.currency is not None}
         return found.pop() if len(found) == 1 else None
 
 

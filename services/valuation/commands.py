@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from services.valuation.domain import case as domain
 from services.valuation.domain.case import Case, CaseBody, CaseChanged, CaseOpened, Scenario
 from services.valuation.domain.frozen import Frozen, FrozenValuation, ValuationFrozen
@@ -25,9 +27,12 @@ def open_case(transaction: Transaction, body: CaseBody) -> Case:
 
 def change_case(transaction: Transaction, state: Case, body: CaseBody, reason: str) -> Case:
     """State a case's frame anew; refuses what then claims more of a movement than there is."""
-    framed = state.model_copy(update={"body": body})
-    for line in state.benefits:
-        _demand_unclaimed(transaction, framed, line)
+    frame = (body.start, body.grain, body.periods)
+    if frame != (state.body.start, state.body.grain, state.body.periods):
+        framed = state.model_copy(update={"body": body})
+        others = list(all_cases(transaction))
+        for line in state.benefits:
+            _demand_unclaimed(others, framed, line)
     return _record(transaction, state, CaseChanged(body=body, reason=reason))
 
 
@@ -43,13 +48,13 @@ def change_cost(transaction: Transaction, state: Case, line: CostLine, reason: s
 
 def add_benefit(transaction: Transaction, state: Case, line: BenefitLine) -> Case:
     """Add a benefit to a case; refuses what claims more of a movement than there is."""
-    _demand_unclaimed(transaction, state, line)
+    _demand_unclaimed(all_cases(transaction), state, line)
     return _record(transaction, state, domain.add_benefit(state, line))
 
 
 def change_benefit(transaction: Transaction, state: Case, line: BenefitLine, reason: str) -> Case:
     """State a benefit anew; refuses what claims more of a movement than there is."""
-    _demand_unclaimed(transaction, state, line)
+    _demand_unclaimed(all_cases(transaction), state, line)
     return _record(transaction, state, domain.change_benefit(state, line, reason))
 
 
@@ -87,11 +92,11 @@ def state_risk_table(
     return stated
 
 
-def _demand_unclaimed(transaction: Transaction, state: Case, line: BenefitLine) -> None:
+def _demand_unclaimed(cases: Iterable[Case], state: Case, line: BenefitLine) -> None:
     """Over all initiatives, the shares of one movement never exceed the whole of it."""
-    if line.status == "withdrawn":
+    if line.status == "withdrawn" or not line.drivers:
         return
-    known = list(all_cases(transaction)) if line.drivers else []
+    known = list(cases)
     for driver in line.drivers:
         others = claimed(known, driver, state)
         total = sum((share for _, share in others), line.attribution.share)

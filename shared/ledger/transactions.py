@@ -272,7 +272,8 @@ class Ledger:
 
     def lock_head(self, connection: Connection, tenant_id: UUID) -> tuple[Basis, datetime]:
         """Lock the tenant's head row, made on first use; its basis and the time under the lock."""
-        # The database's clock is read with the row that was waited for, not before.
+        # Read with the row, and again if that changed while it was waited for; whoever waited in
+        # vain has a time that lies as far back as the wait was long, which `CLOSED_AFTER` covers.
         clock = func.clock_timestamp() if self.database.is_postgresql else null()
         locked = (
             select(heads, clock.label("now"))

@@ -27,7 +27,7 @@ NEIGHBOURS_SECONDS = 30.0
 # The longest that somebody else's whole answer may take.
 ANSWER_SECONDS = 60.0
 # So many wait for one neighbour at a time; more would take the threads that need none.
-MAX_AT_ONCE, TURN_SECONDS = 20, 2.0
+MAX_AT_ONCE, TURN_SECONDS = 12, 1.0
 ATTEMPTS = 3
 RETRY_WITHIN_SECONDS = 6.0
 MAX_ANSWER_BYTES = 50_000_000

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 from datetime import UTC, date, datetime, timedelta
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 from openpyxl import Workbook
+from standardwebhooks import Webhook
 
 from services.metrics.sources.delivery import Delivery
 from services.metrics.sources.opportunities import CrmMapping
@@ -50,6 +52,17 @@ def test_a_worth_that_is_corrected_after_the_closing_is_that_of_the_closing() ->
         hubspot("amount", "1500", DAY + 2 * HOUR),
     ])  # fmt: skip
     assert (names(found)[-1], found[-1][1]["amount"]) == ("closed won", 1500)
+
+
+def test_a_deal_that_is_won_no_longer_is_open_again() -> None:
+    """Only `hs_is_closed_won` is subscribed, and the stages are of a pipeline of one's own."""
+    found = told("hubspot", [
+        made(), hubspot("hs_is_closed_won", "true", DAY + HOUR),
+        hubspot("dealstage", "9002", DAY + HOUR + 5),
+        hubspot("dealstage", "9001", DAY + 2 * HOUR),
+        hubspot("hs_is_closed_won", "false", DAY + 2 * HOUR + 5),
+    ])  # fmt: skip
+    assert names(found) == ["opened", "closed won", "reopened"]
 
 
 def test_of_merged_deals_only_the_new_one_stays() -> None:
@@ -158,6 +171,25 @@ def test_a_quote_that_never_ends_is_read_or_refused_at_once() -> None:
     assert csv("id,name\n1,Ann\n" + '"\n' * 9_000)[0] == ["id", "name"]
 
 
+@pytest.mark.parametrize("prefix", ["webhook", "svix"])
+def test_the_specification_is_spoken_under_both_its_names(key: Key, prefix: str) -> None:
+    secret = "whsec_" + base64.b64encode(b"0123456789abcdef01234567").decode()
+    address = source(key, "standard-webhooks", secrets=[secret])
+    body = json.dumps({"type": "order.placed", "timestamp": "2026-03-01T00:00:00Z", "data": {
+        "id": "1", "amount": 5, "currency": "EUR", "customer_email": "a@example.com",
+        "phone_minutes": 3}})  # fmt: skip
+    now = datetime.now(UTC)
+    headers = {
+        "content-type": "application/json", f"{prefix}-id": "m1",
+        f"{prefix}-timestamp": str(int(now.timestamp())),
+        f"{prefix}-signature": Webhook(secret).sign("m1", now, body),
+    }  # fmt: skip
+    sent = key.house.clients["metrics"].post(address, content=body, headers=headers)
+    assert sent.status_code < 300, sent.text
+    (fact,) = translated(key, 1)
+    assert fact["data"] == {"amount": 5, "currency": "EUR", "id": "1", "phone_minutes": 3}
+
+
 RULES: dict[str, Any] = {"events": [{
     "type": "crm.opportunity.closed", "id": "{id}/closed", "subject": "opportunity/{id}",
     "time": {"column": "on", "format": "%d.%m.%Y", "zone": "Europe/Berlin"},
@@ -166,9 +198,11 @@ RULES: dict[str, Any] = {"events": [{
 }]}  # fmt: skip
 
 
-def dry_run(key: Key, content: bytes, name: str) -> Any:
+def dry_run(key: Key, content: bytes, name: str, **more: Any) -> Any:
+    (event_rule,) = RULES["events"]
+    rules = {"events": [{**event_rule, "data": {**event_rule["data"], **more}}]}
     files = {"file": (name, content)}
-    data = {"source": "deals", "mapping": json.dumps(RULES), "dry_run": "true"}
+    data = {"source": "deals", "mapping": json.dumps(rules), "dry_run": "true"}
     response = key.send("POST", "metrics", "/v1/imports", files=files, data=data)
     assert response.status_code in (200, 201, 422), response.text
     return response.json().get("errors", [])
@@ -184,13 +218,13 @@ def test_a_workbooks_own_numbers_and_dates_need_no_language(key: Key) -> None:
     sheet = book.active
     assert sheet is not None
     for row in (
-        ["id", "on", "worth"],
-        [1, date(2025, 1, 31), 1234.5],
-        [2, "31.01.2025", "2,5"],
+        ["id", "on", "worth", "account"],
+        [1, date(2025, 1, 31), 1234.5, 77],
+        [2, "31.01.2025", "2,5", "B"],
     ):
         sheet.append(row)
     book.save(content)
-    assert dry_run(key, content.getvalue(), "a.xlsx") == []
+    assert dry_run(key, content.getvalue(), "a.xlsx", account="account", worth="worth") == []
 
 
 def test_a_currency_that_is_mapped_later_is_mapped_in_what_was_said_before() -> None:

@@ -375,3 +375,14 @@ def test_a_fact_with_versions_takes_none_without_a_sequence(key: Key) -> None:
     assert [one["status"] for one in told] == ["accepted", "conflict"]
     amounts = {**WON, "kind": "sum", "field": "amount"}
     assert answer(key, amounts, "2024-01")["values"][0]["value"] == 6
+
+
+def test_of_three_versions_in_odd_order_one_counts(key: Key) -> None:
+    """Moments of several zones: the one that is last in time stands, whichever came when."""
+    for sequence, amount in (
+        ("2024-01-01T12:00:00Z", 1), ("2024-01-01T13:00:00+02:00", 2), ("2024-01-01T12:30:00Z", 3),
+    ):  # fmt: skip
+        key.events(closed("a", "2024-01-10", amount=amount, _sequence=sequence))
+    amounts = {**WON, "kind": "sum", "field": "amount"}
+    found = answer(key, amounts, "2024-01")["values"][0]
+    assert (found["value"], found["n"]) == (3, 1)

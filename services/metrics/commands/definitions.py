@@ -38,20 +38,32 @@ def check_definition(
     """Refuse a definition that can't work, with a pointer and the mend for each fault."""
     others = {k: m for k, m in definitions(view).items() if k != key}
     faults = list(faults_in(key, definition, unit, dimensions, known_to(view, others)))
-    faults.extend(_breaks(key, definition, unit, others, known_to(view, others)))
+    faults.extend(_breaks(view, key, definition, unit, others, known_to(view, others)))
     if faults:
         raise INVALID.refusal(faults[0].detail, faults)
 
 
 def _breaks(
-    key: str, definition: Definition, unit: str, others: Mapping[str, Metric], known: Known
+    view: View,
+    key: str,
+    definition: Definition,
+    unit: str,
+    others: Mapping[str, Metric],
+    known: Known,
 ) -> Iterator[Fault]:
     """The metrics made of this one that would no longer work."""
     changed = replace(known, metrics={**known.metrics, key: (definition, unit)})
+    present = definitions(view).get(key)
+    if present is None:
+        return
+    so_far = replace(known, metrics={**known.metrics, key: (present.definition, present.body.unit)})
     for name, other in others.items():
         if not any(part == MetricRef(metric=key) for _, part in walk(other.definition)):
             continue
+        before = set(composition_faults(other.definition, other.body.unit, so_far))
         for fault in composition_faults(other.definition, other.body.unit, changed):
+            if fault in before:
+                continue
             detail = f"{name!r} is made of this metric and would no longer work: {fault.detail}"
             yield Fault("/definition", detail, "breaks_others")
 

@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 from uuid import UUID
 
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 
 from services.metrics.commands.credentials import source_of_token
 from services.metrics.commands.inbox import Address
@@ -186,7 +186,8 @@ def not_read_back(ledger: Ledger, tenant_id: UUID) -> list[str]:
                 deliveries.c.state == "quarantined",
                 deliveries.c.detail.startswith(NOT_YET),
             )
-            .order_by(deliveries.c.delivery_id)
+            # Some may never be read; by chance all have their turn.
+            .order_by(func.random())
             .limit(100)
         )
         return list(rows.scalars())

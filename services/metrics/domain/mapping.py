@@ -218,7 +218,7 @@ def _typed(value: Any, source: ValueFrom) -> Any:
     column = source.column or ""
     match source.as_:
         case None:
-            return value
+            return str(value) if isinstance(value, PlainNumber) else value
         case "text":
             return str(value)
         case "boolean":
@@ -280,6 +280,14 @@ def _occurrence(rule: TimeFrom, row: Row) -> dict[str, str]:
     return {"occurredon": found.isoformat()}
 
 
+def _fits(text: str, form: str) -> bool:
+    try:
+        datetime.strptime(text, form)  # noqa: DTZ007 - only whether it does
+    except ValueError:
+        return False
+    return True
+
+
 _ISO = re.compile(r"\d{4}-\d{2}-\d{2}(?:T\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?)?")
 
 
@@ -290,8 +298,8 @@ def read_time(value: Any, form: str | None, zone: str | None) -> datetime | date
             seconds = Decimal(str(value)) / (1000 if form == "epoch_ms" else 1)
             return EPOCH + timedelta(microseconds=int(seconds * 1_000_000))
         text = str(value)
-        if form is not None and _ISO.fullmatch(text):
-            form = None  # No form reads these otherwise, and a spreadsheet's own dates are so told.
+        if form is not None and _ISO.fullmatch(text) and not _fits(text, form):
+            form = None  # A spreadsheet's own dates are told so.
         if form is not None:
             moment = datetime.strptime(text, form)  # noqa: DTZ007 - the zone comes from the mapping
             if not re.search(r"%[HIcX]", form):

@@ -219,7 +219,7 @@ def _text(value: Any) -> str:
         raise _Wrong(
             f"A text has at most {MAX_TEXT} characters; this one has {len(value)}.", "long"
         )
-    return value
+    return str(value)
 
 
 def _choice(choices: tuple[str, ...], value: Any) -> str:

@@ -15,10 +15,9 @@ from services.metrics.tables import backfills, excluded, retractions
 from shared.events import Event
 from shared.ledger import Transaction, View
 from shared.ledger.projecting import known
+from shared.ledger.ready import Family
 from shared.ledger.rows import LOOKUP_CHUNK
 from shared.ledger.tables import events
-
-Family = tuple[str, str]
 
 
 def exclude_retracted(transaction: Transaction, event: Event, payload: Retracted) -> None:
@@ -71,18 +70,34 @@ def supersede_versions(transaction: Transaction, facts: Sequence[Event]) -> None
     versions = _versions(transaction, families, facts[-1].position)
     closed = closed_backfills(transaction)
     for family in families:
-        standing = None
-        for version in versions[family]:
-            if version.backfill is not None and version.backfill not in closed:
-                continue
-            if standing is None:
-                standing = version
-                continue
-            wins = sequence_order(version.sequence) > sequence_order(standing.sequence)
-            loser = standing if wins else version
-            if version.position >= first:
-                _exclude(transaction, loser.position, version.position, RESTATED)
+        counting = [v for v in versions[family] if v.backfill is None or v.backfill in closed]
+        standing, out = None, _excluded(transaction, [v.position for v in counting])
+        losers: list[int] = []
+        for version in counting:
+            wins = standing is None or (
+                sequence_order(version.sequence) > sequence_order(standing.sequence)
+            )
+            if standing is not None:
+                losers.append(standing.position if wins else version.position)
             standing = version if wins else standing
+            for loser in losers if version.position >= first else ():
+                if loser not in out:
+                    out.add(loser)
+                    _exclude(transaction, loser, version.position, RESTATED)
+
+
+def _excluded(transaction: Transaction, positions: Sequence[int]) -> set[int]:
+    """Which of some versions count no longer because of another one."""
+    return set(
+        transaction.connection.execute(
+            select(excluded.c.position).where(
+                excluded.c.tenant_id == transaction.tenant_id,
+                excluded.c.position.in_(positions),
+                excluded.c.to_position.is_(None),
+                excluded.c.cause != RETRACTED,
+            )
+        ).scalars()
+    )
 
 
 def change_backfill(transaction: Transaction, backfill_id: str, position: int) -> None:
@@ -134,9 +149,7 @@ def _settle(
         excluded.c.to_position.is_(None),
         excluded.c.cause != RETRACTED,
     )
-    standing = set(
-        transaction.connection.execute(select(excluded.c.position).where(*mine)).scalars()
-    )
+    standing = _excluded(transaction, family)
     back = standing - set(out)
     if back:
         transaction.connection.execute(

@@ -18,6 +18,7 @@ from services.metrics.domain.definition import (
     Duration,
     InlineInput,
     Leaf,
+    MetricRef,
     Node,
     Ratio,
     Simple,
@@ -41,7 +42,7 @@ from services.metrics.replay.frame import Figure
 from services.metrics.replay.lens import quantile
 from services.metrics.replay.plan import Computed, Question, compute
 from services.metrics.replay.raw import Reading
-from services.metrics.replay.tree import adds_up, divides, resolved
+from services.metrics.replay.tree import References, adds_up, divides, resolved
 from services.metrics.replay.wording import word
 from services.metrics.tables import baselines
 from shared.errors import NOT_FOUND
@@ -138,9 +139,9 @@ def baseline(
     figures = computed.groups[()]
     values = word(computed)
     # What the answer itself calls null enters nothing.
-    worded = [f for f, v in zip(figures, values, strict=True) if v.value is not None]
-    whole = _whole(computed, worded, method)
-    present = [f.value for f in worded if f.value is not None]
+    told = [n for n, value in enumerate(values) if value.value is not None]
+    whole = _whole(computed, [figures[n] for n in told], [periods[n] for n in told], method)
+    present = [figure_ for n in told if (figure_ := figures[n].value) is not None]
     ranges = _ranges(values, figures)
     cause = _cause(computed, values) if whole.value is None or not present else None
     known_value = None if cause else whole.value
@@ -187,13 +188,17 @@ def _in_one_currency(known_now: Reading, asked: Question) -> Computed:
     return computed
 
 
-def _whole(computed: Computed, figures: Sequence[Figure], method: Method) -> Figure:
+def _whole(
+    computed: Computed, figures: Sequence[Figure], periods: Sequence[Period], method: Method
+) -> Figure:
+    """The figure of all periods that have one together."""
     present = [f.value for f in figures if f.value is not None]
     total = Figure(n=sum(f.n for f in figures))
     question = computed.question
     node = resolved(question.definition, question.references)
-    if method == "pooled" and _is_one_sample(node, question):
-        merged = compute(computed.reading, replace(question, merged=True)).groups[()][0]
+    if method == "pooled" and periods and _is_one_sample(node, question):
+        together = replace(question, merged=True, periods=periods)
+        merged = compute(computed.reading, together).groups[()][0]
         total.value, total.numerator, total.denominator = (
             merged.value, merged.numerator, merged.denominator,
         )  # fmt: skip
@@ -230,7 +235,8 @@ def _is_one_sample(node: Node, question: Question) -> bool:
         case TimeInState(statistic=statistic):
             return statistic in ("average", "median")
         case Derived():
-            if not all(_is_sample(leaf) for leaf in question.leaves()) or _looks_elsewhere(node):
+            elsewhere = _looks_elsewhere(node, question.references)
+            if elsewhere or not all(_is_sample(leaf) for leaf in question.leaves()):
                 return False
             whole = all(adds_up(leaf, question.references) for leaf in question.leaves())
             pure = parse_unit(question.unit) == PLAIN and question.unit != "count"
@@ -244,13 +250,26 @@ def _is_sample(leaf: Leaf) -> bool:
     return not isinstance(leaf, State) and not (isinstance(leaf, Simple) and leaf.kind == "latest")
 
 
-def _looks_elsewhere(node: Derived) -> bool:
-    """Whether some input is of another period or of a longer window than is asked for."""
-    return any(
-        given.offset
-        or (isinstance(given, InlineInput) and isinstance(given.definition, Cumulative))
-        for given in node.inputs.values()
-    )
+def _looks_elsewhere(node: Node, references: References) -> bool:
+    """Whether a figure rests on another period or a longer window than is asked for."""
+    match resolved(node, references):
+        case Cumulative():
+            return True
+        case Ratio(numerator=above, denominator=below):
+            return any(_looks_elsewhere(part, references) for part in (above, below))
+        case Derived(inputs=inputs):
+            return any(
+                bool(given.offset)
+                or _looks_elsewhere(
+                    given.definition
+                    if isinstance(given, InlineInput)
+                    else MetricRef(metric=given.metric),
+                    references,
+                )
+                for given in inputs.values()
+            )
+        case _:
+            return False
 
 
 def _cause(computed: Computed, values: Sequence[Value]) -> Cause:

@@ -109,7 +109,7 @@ def restatement(view: View, key: str, period: str, first: View, last: View) -> R
         steps.append(steps[-1].until(cause, last.position))
     views = {first.position: first, last.position: last}
     found = [_value(views, step, key, period) for step in steps]
-    if len({value.currency for value in found if value.value is not None}) > 1:
+    if len({value.currency for value in found} - {None}) > 1:
         reporting = calendar(last).currency
         found = [_value(views, step, key, period, reporting) for step in steps]
     parts = [

@@ -13,14 +13,13 @@ from msgspec.structs import replace
 from sqlalchemy import func, select
 
 from services.metrics.replay.frame import Row
-from services.metrics.replay.knowledge import BACKFILLED, RESTATED
-from services.metrics.tables import excluded
 from shared.ledger import View
+from shared.ledger.rows import LOOKUP_CHUNK
 from shared.ledger.tables import events
 from shared.periods import ONE_DAY, Calendar
 
-# For positions of later versions, where their facts were told of first; looked up when called.
-Firsts = Callable[[], Mapping[int, int]]
+# For positions of versions, where their facts were told of first, if that was in another one.
+Firsts = Callable[[Sequence[int]], Mapping[int, int]]
 
 
 def in_order(rows: Iterable[Row], calendar: Calendar, firsts: Firsts) -> list[Row]:
@@ -33,7 +32,7 @@ def in_order(rows: Iterable[Row], calendar: Calendar, firsts: Firsts) -> list[Ro
     crowds = _crowds(ordered, calendar)
     if not crowds:
         return ordered
-    first = firsts()
+    first = firsts([row.position for crowd in crowds for row in crowd])
     placed = {row.position: row for crowd in crowds for row in _placed(crowd, first)}
     return sorted((placed.get(row.position, row) for row in ordered), key=lambda row: row.order)
 
@@ -74,35 +73,38 @@ def _of_one_thing(rows: Sequence[Row]) -> list[list[Row]]:
 
 
 def _placed(crowd: Sequence[Row], first: Mapping[int, int]) -> list[Row]:
+    """Each row with its rank; a day without time behind the latest moment that was told before."""
     ranked = [replace(row, first=first.get(row.position, 0)) for row in crowd]
-    timed = [row for row in ranked if row.occurred_on is None]
-    found = []
-    for row in ranked:
-        if row.occurred_on is not None:
-            earlier = [other.moment for other in timed if other.rank < row.rank]
-            row = replace(row, placed=max(earlier, default=row.moment))
+    found, latest = [], None
+    for row in sorted(ranked, key=lambda one: one.rank):
+        if row.occurred_on is None:
+            latest = row.moment if latest is None else max(latest, row.moment)
+        elif latest is not None:
+            row = replace(row, placed=max(latest, row.moment))
         found.append(row)
     return found
 
 
-def first_versions(view: View) -> dict[int, int]:
-    """For each version of a fact that was told otherwise later, where it was told of first."""
+def first_versions(view: View, positions: Sequence[int]) -> dict[int, int]:
+    """Of versions that are not the first of their facts, where these were told of first."""
     version, first = events.alias("version"), events.alias("first")
-    mine = excluded.c.tenant_id == view.tenant_id
-    rows = view.connection.execute(
-        select(version.c.position, func.min(first.c.position))
-        .select_from(excluded)
-        .join(
-            first,
-            (first.c.tenant_id == excluded.c.tenant_id) & (first.c.position == excluded.c.position),
+    found: dict[int, int] = {}
+    for start in range(0, len(positions), LOOKUP_CHUNK):
+        rows = view.connection.execute(
+            select(version.c.position, func.min(first.c.position))
+            .join(
+                first,
+                (first.c.tenant_id == version.c.tenant_id)
+                & (first.c.source == version.c.source)
+                & (first.c.event_id == version.c.event_id),
+            )
+            .where(
+                version.c.tenant_id == view.tenant_id,
+                version.c.position.in_(positions[start : start + LOOKUP_CHUNK]),
+                version.c.sequence != "",
+                first.c.position < version.c.position,
+            )
+            .group_by(version.c.position)
         )
-        .join(
-            version,
-            (version.c.tenant_id == first.c.tenant_id)
-            & (version.c.source == first.c.source)
-            & (version.c.event_id == first.c.event_id),
-        )
-        .where(mine, excluded.c.cause.in_((RESTATED, BACKFILLED)))
-        .group_by(version.c.position)
-    )
-    return {position: told for position, told in rows if told < position}
+        found.update((position, told) for position, told in rows)
+    return found

@@ -33,7 +33,8 @@ from services.metrics.replay.related import Related
 from services.metrics.replay.since import Since, data_since, history_since
 from services.metrics.replay.standing import runs_along, state_figures
 from services.metrics.replay.tree import References, Tree, leaves_of
-from shared.periods import Period
+from shared.errors import invalid
+from shared.periods import Period, PeriodError
 
 MAX_GROUPS = 1_000
 # Under this name the groups beyond the limit are added up; no text that is sent is like it.
@@ -122,7 +123,10 @@ def compute(reading: Reading, question: Question, cells: Cells | None = None) ->
     """The question's exact figures as known at the reading."""
     frame = Frame(list(question.periods), reading.calendar)
     evaluation = _Evaluation(reading, question, grouping(question.group_by), cells)
-    found = evaluation.run()
+    try:
+        found = evaluation.run()
+    except PeriodError as error:
+        raise invalid("query:period", str(error), "period") from error
     if question.group_by and len(found.groups) > question.max_groups:
         evaluation.group_of = _limited(found, evaluation.group_of, question)
         found = evaluation.run()
@@ -223,7 +227,9 @@ class _Evaluation:
         known_at = reading.view.known_at
         lens = Lens(
             frame, self.group_of, self.question.where,
-            Related(reading.history, frame, known_at, reading.first_versions), known_at,
+            Related(
+                reading.history, frame, known_at, sorted(own_events(leaf)), reading.first_versions,
+            ), known_at,
             reading.business,
             self.exchange if self._adds_money(leaf, unit) else None,
             _unit_seconds(leaf, unit, reading),

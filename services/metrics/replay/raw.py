@@ -53,7 +53,8 @@ class Reading:
     # What the cells of one request share: chunks, and the tail of the ledger beyond them.
     chunks: dict[tuple[bytes, int, int], Any] = field(default_factory=dict)
     tails: dict[tuple[Any, ...], Any] = field(default_factory=dict)
-    _firsts: Mapping[int, int] | None = None
+    _firsts: dict[int, int] = field(default_factory=dict)
+    _asked: set[int] = field(default_factory=set)
     _kept: list[tuple[frozenset[str], Frame | None, bool, bool, list[Row]]] = field(
         default_factory=list
     )
@@ -75,10 +76,12 @@ class Reading:
     def cuts(self) -> list[CutOver]:
         return self.ground.cuts(self.knowledge.cut_over)
 
-    def first_versions(self) -> Mapping[int, int]:
-        """For positions of later versions, where their facts were told of first; read once."""
-        if self._firsts is None:
-            self._firsts = first_versions(self.view)
+    def first_versions(self, positions: Sequence[int]) -> Mapping[int, int]:
+        """Of versions that are not the first of their facts, where these were told of first."""
+        asked = [position for position in positions if position not in self._asked]
+        if asked:
+            self._firsts.update(first_versions(self.view, asked))
+            self._asked.update(asked)
         return self._firsts
 
     @cached_property

@@ -26,6 +26,7 @@ from shared.clock import MICROSECOND
 History = Callable[[Sequence[str]], Sequence[Row]]
 Place = tuple[datetime, int]
 _AFTER_ALL = 1 << 62
+Firsts = Callable[[Sequence[int]], Mapping[int, int]]
 
 
 @dataclass
@@ -43,10 +44,12 @@ class Related:
     """Compiles filters that look at other events, and remembers where a window was open."""
 
     def __init__(
-        self, history: History, frame: Frame, known_at: datetime,
-        firsts: Callable[[], Mapping[int, int]],
+        self, history: History, frame: Frame, known_at: datetime, own: Sequence[str],
+        firsts: Firsts,
     ) -> None:  # fmt: skip
         self._history, self._firsts = history, firsts
+        self._own = own
+        self._ranks: dict[int, int] = {}
         self._frame = frame
         self._known_at = known_at
         self.pending: set[int] = set()
@@ -69,6 +72,7 @@ class Related:
         """Where in time the other events stand, per value that they are joined by."""
         step, (_, theirs) = step_of(related), join_fields(related.by)
         passes = compile_filter(step.where, self)
+        self._look_up_ranks(step.events)
         found: dict[str | None, Places] = defaultdict(Places)
         for row in self._history(step.events):
             fields = view_of(row)
@@ -81,8 +85,17 @@ class Related:
             places.dated.sort()
         return found
 
+    def _look_up_ranks(self, names: Sequence[str]) -> None:
+        """Where the facts that share a day with others, and know no time, were told of first."""
+        both = [*self._history([*names]), *self._history(self._own)]
+        dated = {row.occurred_on for row in both} - {None}
+        if dated:
+            at = [row.position for row in both if self._frame.day_of(row) in dated]
+            self._ranks.update(self._firsts(at))
+
     def _rank(self, row: Row) -> int:
-        return self._firsts().get(row.position, row.position)
+        # Within the days that matter all ranks were looked up together, when the places were.
+        return self._ranks.get(row.position, row.position)
 
     def _had(
         self, places: Places, fields: Mapping[str, Any], asked: HadFilter, window: Window | None

@@ -32,7 +32,16 @@ from services.metrics.domain.filters import related_in
 from services.metrics.domain.units import is_money
 from services.metrics.domain.windows import parse_window, shifted
 from services.metrics.replay.frame import DIGEST_MODULUS, Figure, Figures, Frame
-from shared.expression import FormulaError, Operation, evaluate, names_in, parse
+from shared.expression import (
+    FormulaError,
+    Name,
+    Number,
+    Operation,
+    Term,
+    evaluate,
+    names_in,
+    parse,
+)
 from shared.periods import ONE_DAY, Calendar, Grain, Period, period_holding
 from shared.zones import FIRST_YEAR
 
@@ -233,11 +242,26 @@ def adds_up(node: Node, references: References) -> bool:
 
 
 def divides(node: Node) -> bool:
-    """Whether a derived figure is one term over another."""
+    """Whether a derived figure is one sum of inputs over another: such parts add up."""
     if not isinstance(node, Derived):
         return False
     term = parse(node.expression)
-    return isinstance(term, Operation) and term.operator == "/"
+    if not isinstance(term, Operation) or term.operator != "/":
+        return False
+    return _is_sum(term.left) and _is_sum(term.right)
+
+
+def _is_sum(term: Term) -> bool:
+    match term:
+        case Name():
+            return True
+        case Operation(operator="+" | "-", left=left, right=right):
+            return _is_sum(left) and _is_sum(right)
+        case Operation(operator="*", left=left, right=right):
+            one, other = isinstance(left, Number), isinstance(right, Number)
+            return (one and _is_sum(right)) or (other and _is_sum(left))
+        case _:
+            return False
 
 
 def sums_up(node: Node, references: References) -> bool:

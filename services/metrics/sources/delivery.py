@@ -22,11 +22,14 @@ from shared.clock import EPOCH
 from shared.errors import Fault
 
 Secrets = list[str]
+# Of a field's words the last ones that plainly tell of a person.
 _OF_PERSONS = re.compile(
-    r"e_?mail|phone|mobile|address|street|postal|zip|birth|iban|passport|ssn"
-    r"|(first|last|middle|full|given|family|user|customer|contact)_?name|^(name|ip)$",
-    re.IGNORECASE,
+    r"(^|_)(e_?mail|phone|mobile|fax|street|iban|ssn|birth_?(day|date)|date_of_birth|ip_address"
+    r"|(first|last|middle|full|given|family|user|customer|contact|display)_?name"
+    r"|((shipping|billing|home|postal|street|e_?mail)_)?address|(phone|mobile|passport)_number"
+    r"|(zip|postal)_?code)$|^(name|ip|zip)$"
 )
+_CAPITAL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 # More pairs than any vendor sends; the rest of a form is not looked at.
 MAX_PAIRS = 20_000
 # The name of a record stands in the key of its stream and in the ids of its facts.
@@ -227,7 +230,7 @@ def without_persons(data: Mapping[str, Any], kind: EventType) -> dict[str, Any]:
     return {
         name: value
         for name, value in data.items()
-        if name in kind.fields or not _OF_PERSONS.search(name)
+        if name in kind.fields or not _OF_PERSONS.search(_CAPITAL.sub("_", name).lower())
     }
 
 

@@ -258,7 +258,9 @@ def _said_besides(deal: _Deal, said: Mapping[str, str]) -> Outcome | None:
         return "lost"
     if said.get("closed") == "true" and deal.outcome == "open" and not deal.soon_won:
         return "lost"
-    if said.get("closed") == "false" and deal.outcome != "open":
+    if "false" in (said.get("closed"), said.get("won")) and deal.outcome == "won":
+        return "open"
+    if said.get("closed") == "false" and deal.outcome == "lost":
         return "open"
     return None
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
-from itertools import islice
+from itertools import dropwhile, islice
 from typing import Any
 
 from openpyxl import load_workbook
@@ -32,7 +32,7 @@ _ZIP = b"PK\x03\x04"
 # What reading an archive that is no workbook, or a broken one, ends in.
 _NO_WORKBOOK = (
     zipfile.BadZipFile, zlib.error, InvalidFileException, SyntaxError, EOFError, LookupError,
-    ValueError, TypeError, AttributeError, NotImplementedError,
+    ValueError, TypeError, AttributeError, RuntimeError, ArithmeticError,
 )  # fmt: skip
 
 
@@ -82,8 +82,7 @@ def _csv(file: File) -> Table:
         rows = list(_read(text, delimiter))
     except csv.Error as error:
         raise invalid("/file", f"{file.name} is no CSV: {error}.", "csv") from error
-    while rows and not any(cell.strip() for cell in rows[0]):
-        rows.pop(0)
+    rows = _from_header(rows)
     header = _distinct([name.strip() for name in rows[0]]) if rows else []
     return Table(header, rows[1:], encoding, delimiter)
 
@@ -107,6 +106,11 @@ def _delimiter(text: str) -> str:
         return 1 + sum(len(row) == len(first) for row in rest), len(first)
 
     return max(_DELIMITERS, key=fits)
+
+
+def _from_header(rows: list[list[str]]) -> list[list[str]]:
+    """The rows from the first on that holds anything."""
+    return list(dropwhile(lambda row: not any(cell.strip() for cell in row), rows))
 
 
 def _distinct(header: list[str]) -> list[str]:
@@ -155,8 +159,7 @@ def _workbook(file: File) -> Table:
         rows = list(_cells(book[file.sheet or names[0]]))
     except _NO_WORKBOOK as error:
         raise invalid("/file", f"{file.name} is no XLSX workbook: {error}.", "xlsx") from error
-    while rows and not any(cell.strip() for cell in rows[0]):
-        rows.pop(0)
+    rows = _from_header(rows)
     header = _distinct([name.strip() for name in rows[0]]) if rows else []
     while header and not header[-1]:
         header.pop()

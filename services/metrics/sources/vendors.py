@@ -114,7 +114,7 @@ VENDORS: dict[str, Vendor] = {
     ),
     "standard-webhooks": Vendor(
         standard_webhooks.authenticate, standard_webhooks.translate, EventMapping, signed=True,
-        headers=("webhook-",),
+        headers=("webhook-", "svix-"),
     ),
     "cloudevents": Vendor(
         cloud_events.authenticate, cloud_events.translate, EventMapping, signed=True,

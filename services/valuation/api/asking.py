@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from fastapi import Query
 
 from services.valuation.clients import GoalsClient, MetricsClient
-from services.valuation.domain.assumptions import overridden, standing, with_shares
+from services.valuation.domain.assumptions import in_scenario
 from services.valuation.domain.case import BASE, Case
 from services.valuation.domain.measured import Measured
 from services.valuation.domain.risk import RiskTable
@@ -63,10 +63,7 @@ class Seen:
     @property
     def case(self) -> Case:
         """The case in its scenario, with the shares that goals acknowledge by now."""
-        stated = with_shares(self.stated, self.measured.shares)
-        if self.scenario == BASE:
-            return stated
-        return overridden(stated, standing(stated, stated.scenario(self.scenario).overrides))
+        return in_scenario(self.stated, self.scenario, self.measured.shares)
 
     @property
     def measured(self) -> Measured:

@@ -26,7 +26,7 @@ from services.valuation.domain.lines import (
     money_inputs,
 )
 from services.valuation.domain.ramps import adoption
-from services.valuation.domain.schedule import MONTHS, planned_flows, slots_of
+from services.valuation.domain.schedule import MONTHS, bookable, planned_flows, slots_of
 from services.valuation.domain.templates import TEMPLATES, Template
 from services.valuation.domain.units import UnitError, demand_money, read
 from services.valuation.queries.definitions import EXCHANGE_RATES_DEFINITION
@@ -109,8 +109,10 @@ def _demand_on_axis(frame: CaseBody, body: NewCost) -> None:
     if body.amounts is not None and len(body.amounts) > len(slots):
         detail = f"The case has {frame.periods} periods and a start; that is one amount each."
         raise invalid("/amounts", detail, "too_many")
-    if body.once is not None and body.once.on >= end:
-        raise invalid("/once/on", f"The case ends before {end}.", "outside")
+    first, _ = bookable(frame)
+    if body.once is not None and not first <= body.once.on < end:
+        detail = f"The case counts what is paid from {first} on and before {end}."
+        raise invalid("/once/on", detail, "outside")
     recurring = body.recurring
     if recurring is not None and not start <= recurring.from_ < end:
         detail = f"The case runs from {start} to {end} (exclusive); what comes before is `once`."

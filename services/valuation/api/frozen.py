@@ -10,10 +10,16 @@ from pydantic import Field
 from services.valuation import commands
 from services.valuation.api.asking import Seen, seen
 from services.valuation.api.valuations import ValuationBasis, valuation_of
-from services.valuation.domain.assumptions import overridden
+from services.valuation.domain.assumptions import in_scenario
 from services.valuation.domain.bridge import ORDER, Known, bridge
 from services.valuation.domain.case import BASE
-from services.valuation.domain.frozen import Frozen, FrozenValuation, differences, digest_of
+from services.valuation.domain.frozen import (
+    Frozen,
+    FrozenValuation,
+    comparable,
+    differences,
+    digest_of,
+)
 from services.valuation.queries import records
 from shared.errors import invalid
 from shared.language import in_language
@@ -172,7 +178,7 @@ def verify_valuation(
     with in_language("en"):
         answer = valuation_of(known, frozen.included).model_dump(mode="json")
     found = differences(frozen.answer, answer, "/valuation")
-    found += differences(_inputs(frozen), known.measured.model_dump(mode="json"), "/inputs")
+    found += differences(_inputs(frozen), comparable(known.measured), "/inputs")
     now = digest_of(known.stated, known.measured, answer)
     return Verified(
         id=valuation_id, identical=not found and now == frozen.digest, digest=frozen.digest,
@@ -221,9 +227,7 @@ def _known(reader: Reader, case_id: str, named: str, parameter: str) -> Known:
             frozen = records.frozen(view, named).frozen
         if frozen.case_id != case_id:
             raise invalid(f"query:{parameter}", "That valuation is of another case.", "other_case")
-        case = frozen.case
-        if frozen.scenario != BASE:
-            case = overridden(case, case.scenario(frozen.scenario).overrides)
+        case = in_scenario(frozen.case, frozen.scenario, frozen.measured.shares)
         return Known(case, frozen.measured, frozen.included)
     moment = _moment(named, parameter)
     with reader.runtime.ledger.view(reader.tenant_id, known_at=moment) as view:
@@ -249,7 +253,7 @@ def _of(known: Seen) -> Known:
 
 
 def _inputs(frozen: Frozen) -> dict[str, Any]:
-    return frozen.measured.model_dump(mode="json")
+    return comparable(frozen.measured)
 
 
 def _shown(kept: FrozenValuation) -> FrozenShown:

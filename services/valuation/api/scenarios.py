@@ -11,7 +11,7 @@ from services.valuation import commands
 from services.valuation.api.asking import Included, seen
 from services.valuation.api.figures import SliceShown, slice_shown
 from services.valuation.api.shapes import Case, NewScenario, Withdraw, shown
-from services.valuation.domain.assumptions import by_identity, overridden, standing
+from services.valuation.domain.assumptions import by_identity, in_scenario, overridden
 from services.valuation.domain.case import BASE, Override, Scenario
 from services.valuation.domain.valuation import value
 from services.valuation.queries import cases as queries
@@ -85,9 +85,10 @@ def compare_scenarios(
 ) -> ScenariosShown:  # fmt: skip
     """Show every scenario's figures beside those of the base."""
     known = seen(reader, case_id)
-    cases = [(BASE, BASE, known.stated)] + [
-        (s.key, s.name, overridden(known.stated, standing(known.stated, s.overrides)))
-        for s in known.stated.scenarios
+    shares, stated = known.measured.shares, known.stated
+    cases = [
+        (key, name, in_scenario(stated, key, shares))
+        for key, name in [(BASE, BASE), *((s.key, s.name) for s in stated.scenarios)]
     ]
     currency, found = known.stated.body.currency, []
     for key, name, case in cases:

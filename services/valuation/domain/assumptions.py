@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from services.valuation.domain.case import Case, CaseBody, Override
+from services.valuation.domain.case import BASE, Case, CaseBody, Override
 from services.valuation.domain.lines import BenefitLine, CostLine, Input
 from shared.errors import invalid
 from shared.ids import did_you_mean
@@ -87,10 +87,10 @@ def by_identity(case: Case, of: str) -> str:
     """An address that names its line by the id, which stays when the line is named otherwise."""
     named = {f"costs/{c.name}/": f"costs/{c.cost_id}/" for c in case.costs}
     named |= {f"benefits/{b.name}/": f"benefits/{b.benefit_id}/" for b in case.benefits}
-    for name, identified in named.items():
-        if of.startswith(name):
-            return identified + of.removeprefix(name)
-    return of
+    held = [name for name in named if of.startswith(name)]
+    # One line's name may begin another's.
+    name = max(held, key=len, default="")
+    return named.get(name, "") + of.removeprefix(name)
 
 
 def standing(case: Case, overrides: Sequence[Override]) -> list[Override]:
@@ -102,6 +102,14 @@ def standing(case: Case, overrides: Sequence[Override]) -> list[Override]:
         for one in overrides
         if "/" not in one.of or by_identity(case, one.of).startswith(tuple(lines))
     ]
+
+
+def in_scenario(case: Case, key: str, shares: Mapping[str, Decimal]) -> Case:
+    """The case in one of its scenarios, with the shares that goals acknowledge."""
+    stated = with_shares(case, shares)
+    if key == BASE:
+        return stated
+    return overridden(stated, standing(stated, stated.scenario(key).overrides))
 
 
 def with_shares(case: Case, shares: Mapping[str, Decimal]) -> Case:

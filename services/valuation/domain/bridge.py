@@ -72,7 +72,7 @@ def _path(first: Known, last: Known) -> list[tuple[str, str | None, Case, Measur
     step("goals", None, shares=new.shares, obstacles=new.obstacles, related=new.related,
          go_live=new.go_live, phases=new.phases)  # fmt: skip
     step("time", None, elapsed=new.elapsed)
-    step("exchange_rates", None, rates=new.rates)
+    step("exchange_rates", None, rates=new.rates, day_rates=new.day_rates)
     for key in _keys(last.case):
         step("metric", key, inputs=_with_metric(last.case, seen, new, key))
     step("cost_actuals", None, actuals=new.actuals)

@@ -66,10 +66,20 @@ def digest_of(case: Case, measured: Measured, answer: dict[str, Any]) -> str:
     """SHA-256 over the canonical form of the inputs and the answer."""
     whole = {
         "case": case.model_dump(mode="json"),
-        "measured": measured.model_dump(mode="json"),
+        "measured": comparable(measured),
         "answer": answer,
     }
     return hashlib.sha256(canonical_json(whole).encode()).hexdigest()
+
+
+def comparable(measured: Measured) -> dict[str, Any]:
+    """What was measured, but for what follows from the rest or did not use to be told."""
+    told = measured.model_dump(mode="json")
+    for baseline in told["baselines"]:
+        del baseline["per_period"], baseline["scaled"]
+    if not told["day_rates"]:
+        del told["day_rates"]
+    return told
 
 
 def differences(before: Any, after: Any, pointer: str = "") -> list[tuple[str, Any, Any]]:

@@ -256,12 +256,19 @@ class BenefitLine(Value):
     def drivers(self) -> list[Driver]:
         """What it makes money of: changes of metrics, or where it has none, their values."""
         found = [Driver(change.metric, change.where) for change in self.movements]
-        values = (i.metric for i in self.inputs.values() if i.metric is not None)
-        return found or [Driver(value.key, value.where) for value in values]
+        if found or "change" in self.inputs:
+            return found
+        # A price is no movement; a number of things that happened is.
+        counted = [i for i in self.inputs.values() if i.metric is not None and not _is_price(i)]
+        return [Driver(i.metric.key, i.metric.where) for i in counted if i.metric is not None]
 
     def plan_of(self, name: str) -> Input:
         """What is planned for an input; a stated input is its own plan."""
         return self.planned.get(name, self.inputs[name])
+
+
+def _is_price(source: Input) -> bool:
+    return (source.unit or "").startswith("money") or bool(currencies(source.unit))
 
 
 def money_inputs(inputs: Mapping[str, Input]) -> set[str]:

@@ -87,8 +87,10 @@ def planned_flows(
     if rates is None:
         return [Flow(f.slot, f.on, f.amount * raised) for f in flows]
     found = []
+    dated = on_days if on_days and (line.once or line.recurring) else {}
     for flow in flows:
-        rate = (on_days or {}).get(flow.on, rates[flow.slot])
+        known = dated.get(flow.on)
+        rate = rates[flow.slot] if known is None else known
         if rate is None and flow.amount:
             return None
         found.append(Flow(flow.slot, flow.on, flow.amount * (rate or 0) * raised))

@@ -210,6 +210,8 @@ class Model:
                 inputs[name] = Spread(_column(random, 1.0), np.array(stated) * rates)
             else:
                 inputs[name] = Spread(_column(random, float(source.stated(0) or 0)), rates)
+        if not self._work.planned_cost(cost):
+            return Spread(moved, np.zeros((1, self.places)))  # As in the plan: it is not known.
         own = self._rates({cost.currency} if cost.currency else set())
         raised = moved * float((1 + cost.risk) * cost.factor)
         found = evaluated(parsed(cost.formula), inputs).times(Spread(raised, own))

@@ -37,6 +37,9 @@ from services.valuation.queries.definitions import BOOKED_COSTS, EXCHANGE_RATES
 from shared.clock import format_instant
 from shared.errors import Refusal
 
+# So many periods metrics answers in one question, with room to spare.
+DAYS_AT_ONCE = 500
+
 
 @dataclass
 class World:
@@ -188,8 +191,7 @@ class _Measuring:
         for place, value in enumerate(answer.replay.values, 1):
             after = self._money(value, value.value, place)
             # Both at one rate, so that a change of the rate is no change of the metric.
-            currency = frozen.currency if value.currency else None
-            stood = self._in_currency(currency, before, place, value.period)
+            stood = self._in_currency(frozen.currency, before, place, value.period)
             found.append(None if after is None or stood is None else sign * (after - stood))
         return found
 
@@ -276,7 +278,7 @@ def exchange(world: World, base: str, quote: str, slots: Sequence[Slot]) -> list
 def _exchanged(
     world: World, base: str, quote: str, spans: Sequence[tuple[int, str]]
 ) -> list[Decimal | None]:
-    """The last recorded rate up to the end of each of some spans that follow one another."""
+    """The last recorded rate up to the end of each of some spans, in order of their ends."""
     answers = world.replay(
         [_rate_question(spans, *pair) for pair in ((base, quote), (quote, base))]
     )
@@ -301,12 +303,14 @@ def _day_rates(
     for line in state.costs:
         if line.currency not in (None, state.body.currency):
             days.setdefault(str(line.currency), set()).update(paying_days(line, slots))
-    found = {}
+    found: dict[str, dict[date, Decimal | None]] = {}
     for currency, wanted in sorted(days.items()):
-        spans = [(n, until(day)) for n, day in enumerate(sorted(wanted))]
-        if spans:
+        found[currency] = {}
+        for start in range(0, len(wanted), DAYS_AT_ONCE):
+            part = sorted(wanted)[start : start + DAYS_AT_ONCE]
+            spans = [(n, until(day)) for n, day in enumerate(part)]
             rates = _exchanged(world, currency, state.body.currency, spans)
-            found[currency] = dict(zip(sorted(wanted), rates, strict=True))
+            found[currency].update(zip(part, rates, strict=True))
     return found
 
 

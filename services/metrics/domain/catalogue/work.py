@@ -33,7 +33,7 @@ _ACTIVE, _LICENCE, _TRAINED, _PROFILED = (
     "user.active", "licence.assigned", "training.completed", "crm.record.profiled",
 )  # fmt: skip
 _ITEMS: dict[str, Any] = {"dimensions": ("type", "team"), "convention": "flowframework.org"}
-_LICENSED = {"any": [had(_LICENCE, None, "user"), then(_LICENCE, None, "user")]}
+_LICENSED = had(_LICENCE, None, "user")
 _USERS, _ASSIGNED = distinct(_ACTIVE, "user"), over(distinct(_LICENCE, "user"), since="start")
 
 
@@ -96,8 +96,8 @@ ENTRIES = (
           options=(Option("within", "P30D", "How long an activity covers a deal"),)),
     Entry("trained-share", "Trained share", "trained users / users with a licence", "ratio", "up",
           "leading", "usage",
-          lambda c: ratio(over(distinct(_TRAINED, "user", _LICENSED), since="start"), _ASSIGNED),
-          _USE, traps="Users without a licence do not count.",
+          lambda c: ratio(over(distinct(_TRAINED, "user"), since="start"), _ASSIGNED),
+          _USE, traps="Whoever was trained counts, with a licence or without one.",
           drives=("licence-utilisation",)),
     Entry("time-to-first-value", "Time to first value", "first activity - licence", "days",
           "down", "leading", "usage",
