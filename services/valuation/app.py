@@ -15,6 +15,7 @@ from services.valuation.api import (
     benefits,
     cases,
     comparisons,
+    evidence,
     frozen,
     reports,
     risks,
@@ -22,7 +23,8 @@ from services.valuation.api import (
     uncertainty,
     valuations,
 )
-from services.valuation.clients import GoalsClient, MetricsClient
+from services.valuation.clients.goals import GoalsClient
+from services.valuation.clients.metrics import MetricsClient
 from services.valuation.projections import project
 from services.valuation.settings import ValuationSettings
 from shared.database import Database
@@ -63,7 +65,7 @@ def create_app(
     routers = [
         cases.router, benefits.router, scenarios.router, valuations.router, frozen.router,
         uncertainty.router, risks.router, comparisons.router, before_after.router,
-        reports.router, feed_router("valuation:read"),
+        evidence.router, reports.router, feed_router("valuation:read"),
     ]  # fmt: skip
     return assemble(runtime, "Worthwhile valuation", DESCRIPTION, routers, _lifespan)
 

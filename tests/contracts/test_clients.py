@@ -8,7 +8,8 @@ import pytest
 from pydantic import BaseModel
 
 from services.goals import clients as goals_clients
-from services.valuation import clients as valuation_clients
+from services.valuation.clients import goals as valued_goals
+from services.valuation.clients import metrics as valued_metrics
 from shared.follow import FollowedFeed
 from shared.web.introspection import CredentialsSelf
 from tests.contracts.snapshots import openapi
@@ -28,12 +29,13 @@ READ: list[tuple[type[BaseModel], str, str, str, str]] = [
     (goals_clients.ReplayRead, "metrics", "post", "/v1/metrics/preview", "200"),
     (goals_clients.InstalledMetric, "metrics", "post", "/v1/catalogue/{entry_id}/install", "201"),
     (goals_clients.CatalogueRead, "metrics", "get", "/v1/catalogue", "200"),
-    (valuation_clients.InitiativeAnswer, "goals", "get", "/v1/initiatives/{initiative_id}", "200"),
-    (valuation_clients.GoalAnswer, "goals", "get", "/v1/goals/{goal_id}", "200"),
-    (valuation_clients.MetricAnswer, "metrics", "get", "/v1/metrics/{key}", "200"),
-    (valuation_clients.ReplayRead, "metrics", "get", "/v1/metrics/{key}/values", "200"),
-    (valuation_clients.BaselineRead, "metrics", "get", "/v1/baselines/{baseline_id}", "200"),
-    (valuation_clients.SavedMetric, "metrics", "post", "/v1/metrics", "201"),
+    (valued_goals.InitiativeAnswer, "goals", "get", "/v1/initiatives/{initiative_id}", "200"),
+    (valued_goals.GoalAnswer, "goals", "get", "/v1/goals/{goal_id}", "200"),
+    (valued_metrics.MetricAnswer, "metrics", "get", "/v1/metrics/{key}", "200"),
+    (valued_metrics.ReplayRead, "metrics", "get", "/v1/metrics/{key}/values", "200"),
+    (valued_metrics.BaselineRead, "metrics", "get", "/v1/baselines/{baseline_id}", "200"),
+    (valued_metrics.EventPage, "metrics", "get", "/v1/metrics/{key}/events", "200"),
+    (valued_metrics.SavedMetric, "metrics", "post", "/v1/metrics", "201"),
 ]
 # `number` on the wire is read as an exact decimal, which may be written as a text too.
 KINDS = {"string", "integer", "number", "boolean", "array", "object", "null"}

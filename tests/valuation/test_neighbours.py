@@ -9,7 +9,8 @@ from typing import Any
 import httpx
 import pytest
 
-from services.valuation.clients import GoalsClient, MetricsClient
+from services.valuation.clients.goals import GoalsClient
+from services.valuation.clients.metrics import MetricsClient
 from services.valuation.domain.case import Case
 from services.valuation.domain.measured import Measured
 from services.valuation.domain.risk import RiskTable

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from services.valuation.api.asking import Seen, seen
 from services.valuation.api.valuations import ValuationBasis
-from services.valuation.clients import Asked, ReplayAnswerRead
+from services.valuation.clients.metrics import Asked, ReplayAnswerRead
 from services.valuation.domain.comparing import DEFAULT_KEYS, Span, after_span, limits, ramp_up
 from services.valuation.domain.lines import BenefitLine, MetricChange
 from services.valuation.domain.valuation import value

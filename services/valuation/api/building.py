@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from services.valuation.api.inputs import DistributionBody, InputBody
 from services.valuation.api.lines import NewBenefit, NewCost
-from services.valuation.clients import Asked
+from services.valuation.clients.metrics import Asked
 from services.valuation.domain.case import CaseBody
 from services.valuation.domain.lines import (
     Attribution,

@@ -22,7 +22,7 @@ from services.valuation.api.uncertainty import (
     simulation_of,
 )
 from services.valuation.api.valuations import Valuation, valuation_of
-from services.valuation.clients import ScoredGoal, V2momRead
+from services.valuation.clients.goals import ScoredGoal, V2momRead
 from services.valuation.domain import charts
 from services.valuation.domain.assumptions import assumptions
 from services.valuation.domain.case import BASE

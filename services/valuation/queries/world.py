@@ -8,12 +8,11 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
-from services.valuation.clients import (
+from services.valuation.clients import Known
+from services.valuation.clients.goals import FactorRead, GoalsClient
+from services.valuation.clients.metrics import (
     Asked,
     BaselineRead,
-    FactorRead,
-    GoalsClient,
-    Known,
     MetricsClient,
     ReplayAnswerRead,
     ReplayRead,

@@ -1,150 +1,22 @@
-"""Goals and metrics as valuation reads them: only the fields that are needed here."""
+"""Metrics, their figures, baselines and events as valuation reads them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Literal
 from urllib.parse import urlencode
 
 import httpx
 
+from services.valuation.clients import PAGE, Known
 from shared.chain import canonical_json
 from shared.web.client import Peer, Reads
 
-# The most questions that metrics takes in one request, and the longest page of goals.
+# The most questions that metrics takes in one request.
 MAX_QUESTIONS = 200
-PAGE = 500
-Known = dict[str, str | None]
-
-
-class PhaseRead(Reads):
-    """A phase of an initiative."""
-
-    name: str
-    go_live: date | None
-
-
-class InitiativeBody(Reads):
-    """An initiative."""
-
-    id: str
-    name: str
-    currency: str
-    go_live: date | None
-    phases: list[PhaseRead]
-
-
-class InitiativeAnswer(Reads):
-    """`GET /v1/initiatives/{id}` of goals."""
-
-    initiative: InitiativeBody
-    basis: str
-
-
-class GoalBody(Reads):
-    """A goal, with the share of the change that its owner expects of the initiative."""
-
-    id: str
-    initiative_id: str
-    expected_share: Decimal | None
-    acknowledged_by: str | None
-
-
-class GoalAnswer(Reads):
-    """`GET /v1/goals/{id}` of goals."""
-
-    goal: GoalBody
-
-
-class MitigationRead(Reads):
-    """Something that makes an obstacle smaller."""
-
-    done: bool
-    cost_line: str | None
-    likelihood_after: int | None
-    impact_after: int | None
-
-
-class FactorRead(Reads):
-    """Something that helps or holds back."""
-
-    id: str
-    kind: str
-    text: str
-    status: str
-    goals: list[str]
-    likelihood: int | None
-    impact: int | None
-    mitigations: list[MitigationRead]
-
-
-class FactorPage(Reads):
-    """`GET /v1/factors` of goals."""
-
-    items: list[FactorRead]
-    next_cursor: str | None
-
-
-class MethodRead(Reads):
-    """A method of a V2MOM."""
-
-    text: str
-
-
-class V2momRead(Reads):
-    """A V2MOM: what an initiative is for."""
-
-    period: str
-    vision: str
-    values: list[str]
-    methods: list[MethodRead]
-
-
-class V2momPage(Reads):
-    """`GET /v1/v2moms` of goals."""
-
-    items: list[V2momRead]
-
-
-class SaidRead(Reads):
-    """A sentence for people."""
-
-    text: str
-
-
-class TitleRead(Reads):
-    """A goal on a scorecard."""
-
-    title: str
-
-
-class StatusRead(Reads):
-    """Where a goal stands, and why."""
-
-    status: str
-    because: list[SaidRead]
-
-
-class ScoredGoal(Reads):
-    """A goal of a scorecard."""
-
-    goal: TitleRead
-    progress: StatusRead
-
-
-class GroupRead(Reads):
-    """A group of a scorecard."""
-
-    goals: list[ScoredGoal]
-
-
-class ScorecardRead(Reads):
-    """`GET /v1/initiatives/{id}/scorecard` of goals."""
-
-    groups: list[GroupRead]
 
 
 class MetricBody(Reads):
@@ -255,6 +127,24 @@ class BaselineRead(Reads):
         return found.pop() if len(found) == 1 else None
 
 
+class EventRead(Reads):
+    """An event that a figure is made of."""
+
+    id: str
+    source: str
+    type: str
+    subject: str | None = None
+    time: datetime
+    data: dict[str, Any]
+
+
+class EventPage(Reads):
+    """`GET /v1/metrics/{key}/events` of metrics."""
+
+    items: list[EventRead]
+    next_cursor: str | None
+
+
 class CatalogueRead(Reads):
     """An entry of the catalogue, and the results that it drives."""
 
@@ -306,46 +196,6 @@ class StoredEvent(Reads):
     position: int | None
 
 
-class GoalsClient:
-    """Questions to the goals service with a caller's credential."""
-
-    def __init__(self, base_url: str, transport: httpx.BaseTransport | None = None) -> None:
-        self.peer = Peer("goals", base_url, transport)
-
-    def initiative(
-        self, credential: str, identity: str, known: Known | None = None
-    ) -> InitiativeAnswer:
-        return self.peer.get(f"/v1/initiatives/{identity}", InitiativeAnswer, credential, known)
-
-    def goal(self, credential: str, identity: str, known: Known | None = None) -> GoalBody:
-        return self.peer.get(f"/v1/goals/{identity}", GoalAnswer, credential, known).goal
-
-    def factors(self, credential: str, initiative_id: str, known: Known) -> list[FactorRead]:
-        """All factors of an initiative."""
-        found: list[FactorRead] = []
-        asked: dict[str, Any] = {"initiative_id": initiative_id, "limit": PAGE, **known}
-        while True:
-            page = self.peer.get("/v1/factors", FactorPage, credential, asked)
-            found += page.items
-            if page.next_cursor is None:
-                return found
-            asked["cursor"] = page.next_cursor
-
-    def v2moms(self, credential: str, initiative_id: str, known: Known) -> list[V2momRead]:
-        """The V2MOMs of an initiative, oldest first."""
-        asked: dict[str, Any] = {"initiative_id": initiative_id, "limit": PAGE, **known}
-        return self.peer.get("/v1/v2moms", V2momPage, credential, asked).items
-
-    def scorecard(
-        self, credential: str, initiative_id: str, known: Known, metrics_basis: str | None
-    ) -> list[ScoredGoal]:
-        """The goals of an initiative with where they stand, by figures of one metrics basis."""
-        path = f"/v1/initiatives/{initiative_id}/scorecard"
-        asked = {**known, "metrics_basis": metrics_basis}
-        groups = self.peer.get(path, ScorecardRead, credential, asked).groups
-        return [goal for group in groups for goal in group.goals]
-
-
 class MetricsClient:
     """Questions to the metrics service with a caller's credential."""
 
@@ -372,6 +222,10 @@ class MetricsClient:
             # What is asked in a second request is answered from the basis of the first.
             known = {"basis": answer.basis}
         return found, known["basis"] or ""
+
+    def events(self, credential: str, key: str, asked: dict[str, Any]) -> EventPage:
+        """The first of the events that a metric's figure is made of."""
+        return self.peer.get(f"/v1/metrics/{key}/events", EventPage, credential, asked)
 
     def drives(self, credential: str) -> list[tuple[str, str]]:
         """Which of the catalogue's metrics drives which, by their keys."""
