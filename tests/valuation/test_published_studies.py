@@ -215,3 +215,5 @@ def test_a_case_of_one_year_with_a_dip_and_a_dis_benefit(key: Key, studies: dict
     assert lines["Downtime"] == pytest.approx(expected["downtime"])
     assert float(plan["npv"]["amount"]) == expected["first_year_benefit"]
     assert plan["roi"]["tei"] * 100 == pytest.approx(expected["roi_pct"], abs=0.05)
+    years = plan["payback_months"]["value"] / 12
+    assert years == pytest.approx(expected["payback_years"], abs=0.05)
