@@ -27,6 +27,8 @@ MAX_EVENTS = 1_000
 MAX_WAIT_MS = 30_000
 POLL_SECONDS = 0.05
 
+_EXACT = msgspec.json.Encoder(decimal_format="number")
+
 
 class FeedEvent(Wire):
     """One event of the ledger in CloudEvents form."""
@@ -157,5 +159,5 @@ def feed_event(event: Event) -> dict[str, Any]:
 
 
 def exact_json(content: dict[str, Any]) -> Response:
-    """An answer whose numbers are passed on as text, never through a double."""
-    return Response(msgspec.json.encode(content), media_type="application/json")
+    """An answer whose numbers are passed on to the last digit, never through a double."""
+    return Response(_EXACT.encode(content), media_type="application/json")

@@ -12,12 +12,12 @@ __all__ = ["story"]
 RESCUED = {"field": "rescued", "value": True}
 
 
-def _rescue(story: Story) -> str:
+def _rescue(story: Story, where: dict[str, Any] = RESCUED) -> str:
     body = {"key": "won", "name": "Won deals", "unit": "count", "definition": WON}
     story.key.post("metrics", "/v1/metrics", body)
     line = story.post("benefits", {
         "name": "Rescued", "category": "revenue", "template": "rescued-deals", "inputs": {
-            "deals": {"metric": {"key": "won", "where": RESCUED}},
+            "deals": {"metric": {"key": "won", "where": where}},
             "value": {"value": "1000", "unit": "EUR"}, "margin": {"value": "0.4", "unit": "ratio"},
         }, "planned": {"deals": {"value": "5"}}, "evidence": "verified",
     })  # fmt: skip
@@ -33,7 +33,7 @@ def _behind(story: Story, line: str, **params: Any) -> dict[str, Any]:
 def test_rescued_deals_are_listed_one_by_one(story: Story) -> None:
     line = _rescue(story)
     story.key.events(
-        closed("saved", "2025-02-10", rescued=True, amount=1000, currency="EUR"),
+        closed("saved", "2025-02-10", rescued=True, amount=1000.25, currency="EUR"),
         closed("plain", "2025-02-11", rescued=False, amount=1000, currency="EUR"),
         closed("gone", "2025-02-12", "lost", rescued=True, amount=1000, currency="EUR"),
         closed("before", "2024-12-31T12:00:00Z", rescued=True, amount=1000, currency="EUR"),
@@ -41,7 +41,8 @@ def test_rescued_deals_are_listed_one_by_one(story: Story) -> None:
     behind = _behind(story, line)
     assert behind["metric"] == "won"
     assert [event["subject"] for event in behind["events"]] == ["deal/saved"]
-    assert behind["events"][0]["data"]["rescued"] is True
+    told = behind["events"][0]["data"]
+    assert told == {"outcome": "won", "rescued": True, "amount": 1000.25, "currency": "EUR"}
     assert not behind["more"]
 
 
@@ -52,6 +53,20 @@ def test_what_was_known_then_is_listed_then(story: Story) -> None:
     story.key.events(closed("late", "2025-02-11", rescued=True))
     assert len(_behind(story, line)["events"]) == 2
     assert [e["id"] for e in _behind(story, line, known_at=then)["events"]] == ["first"]
+
+
+def test_a_bound_with_decimals_is_asked_to_the_last_digit(story: Story) -> None:
+    bound = {"field": "amount", "op": "gt", "value": 1000.5}
+    line = _rescue(story, bound)
+    story.key.events(
+        closed("above", "2025-02-10", amount=1000.75, currency="EUR"),
+        closed("below", "2025-02-10", amount=1000.25, currency="EUR"),
+    )
+    behind = _behind(story, line)
+    assert [(event["id"], event["occurredon"]) for event in behind["events"]] == [
+        ("above", "2025-02-10")
+    ]
+    assert behind["where"]["value"] == 1000.5
 
 
 def test_every_metric_of_a_benefit_is_looked_behind(story: Story) -> None:

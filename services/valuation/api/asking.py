@@ -13,7 +13,6 @@ from services.valuation.domain.assumptions import in_scenario
 from services.valuation.domain.case import BASE, Case
 from services.valuation.domain.measured import Measured
 from services.valuation.domain.risk import RiskTable
-from services.valuation.domain.schedule import Slot, slots_of
 from services.valuation.queries import cases, records
 from services.valuation.queries.world import World, measure
 from shared.ledger import View
@@ -66,11 +65,6 @@ class Seen:
     def case(self) -> Case:
         """The case in its scenario, with the shares that goals acknowledge by now."""
         return in_scenario(self.stated, self.scenario, self.measured.shares)
-
-    @property
-    def slots(self) -> tuple[Slot, ...]:
-        """The places of the case's axis."""
-        return slots_of(self.stated.body)
 
     @property
     def measured(self) -> Measured:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import json
+from datetime import date
 from typing import Annotated, Any
 
-from fastapi import Depends
+from fastapi import Depends, Response
 from pydantic import Field
 
 from services.valuation.api.asking import Seen, seen
 from services.valuation.api.valuations import ValuationBasis
 from services.valuation.clients.metrics import EventRead
 from services.valuation.domain.lines import BenefitLine, Driver
+from services.valuation.domain.schedule import slots_of
+from shared.chain import canonical_json
 from shared.errors import NOT_FOUND
+from shared.web.feed import exact_json
 from shared.web.routes import router as make_router
 from shared.web.runtime import Reader, reads
 from shared.web.wire import InstantField, Wire
@@ -31,6 +34,7 @@ class EvidenceEvent(Wire):
     type: str = Field(description="Type of the event")
     subject: str | None = Field(description="The thing that it is about")
     time: InstantField = Field(description="When it occurred")
+    occurredon: date | None = Field(description="The date, where only a date is known")
     data: dict[str, Any] = Field(description="What it says")
 
 
@@ -56,20 +60,26 @@ class BenefitEvidence(Wire):
     evidence: list[Evidence] = Field(description="By metric that drives it")
 
 
-@router.get("/cases/{case_id}/benefits/{line_id}/evidence")
+@router.get("/cases/{case_id}/benefits/{line_id}/evidence", response_model=BenefitEvidence)
 def show_evidence(
-    case_id: str, line_id: str, reader: Annotated[Reader, Depends(reads("valuation:read"))]
-) -> BenefitEvidence:
+    case_id: str,
+    line_id: str,
+    reader: Annotated[Reader, Depends(reads("valuation:read"))],
+    response: Response,
+) -> Response:
     """List the very events that a benefit's metrics count in the periods that are over."""
     known = seen(reader, case_id)
     line = next((b for b in known.stated.benefits if b.benefit_id == line_id), None)
     if line is None:
         raise NOT_FOUND.refusal(f"The case has no benefit {line_id!r}.")
     found = [_evidence(known, driver) for driver in _drivers(line)]
-    return BenefitEvidence(
+    answer = BenefitEvidence(
         case_id=case_id, benefit_id=line_id, known_at=known.known_at, evidence=found,
         basis=ValuationBasis.model_validate(known.bases),
     )  # fmt: skip
+    exact = exact_json(answer.model_dump())
+    exact.headers.update(response.headers)
+    return exact
 
 
 def _drivers(line: BenefitLine) -> list[Driver]:
@@ -79,14 +89,14 @@ def _drivers(line: BenefitLine) -> list[Driver]:
 
 
 def _evidence(known: Seen, driver: Driver) -> Evidence:
-    over = known.slots[1 : known.measured.elapsed + 1]
+    over = slots_of(known.stated.body)[1 : known.measured.elapsed + 1]
     told: dict[str, Any] = {"metric": driver.metric, "where": driver.where}
     if not over:
         return Evidence(**told, period=None, events=[], more=False)
     period = f"{over[0].start}..{over[-1].end}"
     asked = {
         "period": period, "limit": MAX_EVENTS,
-        "where": json.dumps(driver.where) if driver.where else None,
+        "where": canonical_json(driver.where) if driver.where else None,
         **known.world.known(known.world.metrics_basis),
     }  # fmt: skip
     page = known.world.metrics.events(known.world.credential, driver.metric, asked)

@@ -135,6 +135,7 @@ class EventRead(Reads):
     type: str
     subject: str | None = None
     time: datetime
+    occurredon: date | None = None
     data: dict[str, Any]
 
 
