@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import time
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -39,12 +40,34 @@ KINDS: dict[str, tuple[dict[str, Any], str]] = {
 }
 
 
+def others() -> Iterator[tuple[str, dict[str, Any]]]:
+    """Sixteen more metrics whose cells are built: of every form, by region, with more filters."""
+    for outcome in ("won", "lost"):
+        where = {"field": "outcome", "op": "eq", "value": outcome}
+        one = {**WON, "where": where}
+        amount = {**one, "field": "amount"}
+        large = {"all": [where, {"field": "amount", "op": "gt", "value": 50_000}]}
+        for number, definition in enumerate(
+            (
+                {**amount, "kind": "sum"}, {**amount, "kind": "average"},
+                {**amount, "kind": "sum", "where": large}, {**one, "where": large},
+                {**amount, "kind": "percentile", "q": 0.9, "where": large},
+                {**amount, "kind": "min", "where": large},
+                {**one, "kind": "distinct", "where": large},
+                {**amount, "kind": "sum", "per_subject": "last_in_period"},
+            )
+        ):  # fmt: skip
+            yield f"{outcome}-{number}", definition
+
+
 def bench_replay(kind: str, house: House, urls: Urls, events: int) -> None:
     """Each kind against the same question by hand, after the cells were built."""
     key, ledger = house.key(), house.ledgers["metrics"]
-    for name, (definition, _) in KINDS.items():
+    asked = [(name, definition) for name, (definition, _) in KINDS.items()]
+    for name, definition in (*asked, *others()):
         body = {"key": name, "name": name, "unit": "count", "definition": definition}
-        key.post("metrics", "/v1/metrics", body)
+        dimensions = [] if name in KINDS else ["region"]
+        key.post("metrics", "/v1/metrics", {**body, "dimensions": dimensions})
     peer = HandMade(urls.owner, sqlite_path(urls.service))
     _hold_back_worker(ledger)
     _fill(key, ledger, peer, events)

@@ -153,8 +153,8 @@ def _facts_moved(view: View, periods: list[Period], since: int) -> bool:
         for metric in definitions(view).values()
     )
     which = [] if ahead else within(frame, from_start=False, to_end=True)
-    begun, ended = changed(view.connection, ground, calendar(view), since, view.position, which)
-    return any(not row.name.startswith(_OWN) for row in (*begun, *ended))
+    moved = changed(view.connection, ground, calendar(view), since, view.position, which)
+    return any(not name.startswith(_OWN) for name in moved.names)
 
 
 # Our own events stand in the ledger, too; none of them is a fact of the world.

@@ -147,14 +147,19 @@ def number_reader(field: str) -> Callable[[Mapping[str, Any]], Fraction | None]:
 
 
 def text_reader(field: str | None) -> Callable[[Mapping[str, Any]], str | None]:
-    """Reads what is counted distinct: a field, or the subject."""
-    name = "$subject" if field is None else summands(field)[0]
+    """Reads what is counted distinct."""
+    name = text_field(field)
+    return lambda fields: text_of(lookup(fields, name))
 
-    def read(fields: Mapping[str, Any]) -> str | None:
-        value = lookup(fields, name)
-        return None if value in (None, "") else shown(value)
 
-    return read
+def text_field(field: str | None) -> str:
+    """What is counted distinct: a field, or the subject."""
+    return "$subject" if field is None else summands(field)[0]
+
+
+def text_of(value: Any) -> str | None:
+    """A value as it is told apart from others; None where there is none."""
+    return None if value in (None, "") else shown(value)
 
 
 def converted(lens: Lens, value: Fraction, fields: Mapping[str, Any], day: date) -> Any:

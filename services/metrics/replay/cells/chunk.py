@@ -2,167 +2,168 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from decimal import Context, Decimal
-from typing import Any
+from dataclasses import dataclass
+from functools import partial
 
 import msgspec
 import numpy as np
 
-from services.metrics.domain.filters import lookup
-from services.metrics.replay.frame import DIGEST_MODULUS
+from services.metrics.replay.cells.columns import (
+    DIGEST_LIMBS,
+    Columns,
+    Narrow,
+    Table,
+    added_up,
+    carried,
+    digest_bytes,
+    joined,
+    limbs_of,
+    narrow,
+    table,
+    taken,
+    widened,
+)
 
 # Values are whole millionths, as the door bounds them to 6 digits after the point.
 SCALE = 1_000_000
-_INT64 = 1 << 63
-# The door takes no more than 6 digits after the point, so that nothing is cut off.
-_WIDE = Context(prec=60)
-NO_TEXT = (0, 0)
-# The columns of packed rows: name and numpy type.
-COLUMNS = {
-    "values": {"day": "<i4", "key": "<u4", "sign": "i1", "value": "<i8"},
-    "texts": {"day": "<i4", "key": "<u4", "sign": "i1", "high": "<u8", "low": "<u8"},
+LEAF = "V32"
+# Number, sum and digest of the events of one day and key; `key` is a place in the chunk's keys.
+SUMS = {"day": "<i8", "key": "<i8", "count": "<i8", "high": "<i8", "low": "<i8"}
+_ADDED = ("count", "high", "low", "limbs")
+# Sums that come near what their columns hold are not answered from.
+_MOST = 1 << 55
+_KEPT = {"day": "<i4", "key": "<u4", "sign": "i1"}
+_TEXT = {"high": "<u8", "low": "<u8"}
+# What is kept of each event, by form: name and numpy type. Texts and subjects are hashes of two
+# halves, and rows stand in the order of the upper one.
+ROWS: dict[str, dict[str, str]] = {
+    "sums": {},
+    "values": {**_KEPT, "value": "<i8"},
+    "texts": {**_KEPT, **_TEXT},
     "events": {
-        "day": "<i4", "key": "<u4", "sign": "i1", "value": "<i8", "high": "<u8", "low": "<u8",
-        "at": "<i8", "position": "<i8", "passes": "i1", "leaf": "V32",
+        **_KEPT, **_TEXT, "value": "<i8", "at": "<i8", "position": "<i8", "passes": "i1",
     },
 }  # fmt: skip
 
 
-class Stored(msgspec.Struct, array_like=True):
-    """A chunk as it is stored: keys, then sums by (day, key) in columns, then packed columns.
-
-    Sums are texts, since they may be longer than 64 bits; `wide` says that a single value is.
-    """
+class _Stored(msgspec.Struct, array_like=True):
+    """A chunk as it is stored; of the events that do not pass no leaves are kept."""
 
     keys: list[str]
-    days: list[int]
-    owners: list[int]
-    counts: list[int]
-    sums: list[str]
+    sums: list[Narrow]
     digests: bytes
-    packed: dict[str, bytes]
+    rows: list[Narrow]
+    leaves: bytes
     wide: bool
 
 
 _ENCODER = msgspec.msgpack.Encoder()
-_DECODER = msgspec.msgpack.Decoder(Stored)
-
-
-def decode(body: bytes) -> Stored:
-    return _DECODER.decode(body)
-
-
-def hashed(text: str) -> tuple[int, int]:
-    """128 bits that stand for a text; two texts that share them are not to be expected."""
-    digest = hashlib.blake2b(text.encode(), digest_size=16).digest()
-    return int.from_bytes(digest[:8], "big"), int.from_bytes(digest[8:], "big")
-
-
-@dataclass
-class Sum:
-    """Number, sum and digest of the events of one day and key."""
-
-    count: int = 0
-    total: int = 0
-    digest: int = 0
+_DECODER = msgspec.msgpack.Decoder(_Stored)
 
 
 @dataclass
 class Chunk:
-    """A chunk that is being made."""
+    """Sums by day and key, and rows; `leaves` are those of the rows that pass, in their order.
+
+    `wide` says that it holds numbers that its columns can't, and must not be answered from.
+    """
 
     form: str
-    keys: dict[str, int] = field(default_factory=dict)
-    sums: dict[tuple[int, int], Sum] = field(default_factory=dict)
-    rows: list[tuple[object, ...]] = field(default_factory=list)
-    packed: list[dict[str, np.ndarray]] = field(default_factory=list)
+    keys: Sequence[str]
+    sums: Table
+    rows: Table
+    leaves: np.ndarray
     wide: bool = False
-
-    def owner(self, key: str) -> int:
-        return self.keys.setdefault(key, len(self.keys))
-
-    def add_sum(self, day: int, owner: int, count: int, total: int, digest: int) -> None:
-        found = self.sums.get((day, owner))
-        if found is None:
-            found = self.sums[day, owner] = Sum()
-        found.count += count
-        found.total += total
-        found.digest += digest
-
-    def take_in(self, stored: Stored) -> None:
-        """Add another chunk of the same month."""
-        owners = [self.owner(key) for key in stored.keys]
-        for place, (day, owner, count, total) in enumerate(
-            zip(stored.days, stored.owners, stored.counts, stored.sums, strict=True)
-        ):
-            digest = int.from_bytes(stored.digests[place * 32 : place * 32 + 32], "big")
-            self.add_sum(day, owners[owner], count, int(total), digest)
-        if stored.packed:
-            columns = columns_of(stored, self.form)
-            columns["key"] = np.array(owners, dtype="<u4")[columns["key"]]
-            self.packed.append(columns)
-        self.wide = self.wide or stored.wide
 
     def encode(self) -> bytes | None:
         """Its stored form; None where nothing is left of it."""
-        for one in self.sums.values():
-            one.digest %= DIGEST_MODULUS
-        kept = sorted((at, s) for at, s in self.sums.items() if s.count or s.total or s.digest)
-        columns = self._columns()
-        if not kept and not columns:
+        if not self.sums.size and not self.rows.size:
             return None
         return _ENCODER.encode(
-            Stored(
+            _Stored(
                 keys=list(self.keys),
-                days=[day for (day, _), _ in kept],
-                owners=[owner for (_, owner), _ in kept],
-                counts=[s.count for _, s in kept],
-                sums=[str(s.total) for _, s in kept],
-                digests=b"".join(s.digest.to_bytes(32, "big") for _, s in kept),
-                packed={name: column.tobytes() for name, column in columns.items()},
+                sums=[narrow(self.sums[name]) for name in SUMS],
+                digests=digest_bytes(self.sums["limbs"]),
+                rows=[narrow(self.rows[name]) for name in ROWS[self.form]],
+                leaves=self.leaves.tobytes(),
                 wide=self.wide,
             )
         )
 
-    def _columns(self) -> dict[str, np.ndarray]:
-        if self.form == "sums":
-            return {}
-        types = COLUMNS[self.form]
-        parts = list(self.packed)
-        if self.rows:
-            by_column = zip(*self.rows, strict=True)
-            parts.append(
-                {
-                    name: np.array(list(values), dtype=kind)
-                    for (name, kind), values in zip(types.items(), by_column, strict=True)
-                }
-            )
-        if not parts:
-            return {}
-        return {name: np.concatenate([part[name] for part in parts]) for name in types}
+
+def decode(body: bytes, form: str) -> Chunk:
+    """A chunk from its stored form."""
+    stored = _DECODER.decode(body)
+    sums = _stored_table(stored.sums, SUMS).beside(limbs=lambda: limbs_of(stored.digests))
+    rows = _stored_table(stored.rows, ROWS[form])
+    return Chunk(form, stored.keys, sums, rows, np.frombuffer(stored.leaves, LEAF), stored.wide)
 
 
-def columns_of(stored: Stored, form: str) -> dict[str, np.ndarray]:
-    """The packed columns of a stored chunk."""
-    return {name: np.frombuffer(stored.packed[name], kind) for name, kind in COLUMNS[form].items()}
+def _stored_table(columns: Sequence[Narrow], kinds: Mapping[str, str]) -> Table:
+    named = zip(columns, kinds.items(), strict=True)
+    makers = {name: partial(widened, column, kind) for column, (name, kind) in named}
+    return Table(columns[0].size if columns else 0, makers)
 
 
-def scaled_sum(fields: Mapping[str, Any], names: Sequence[str]) -> int | None:
-    """The sum of the fields that are numbers, as whole millionths; None where none of them is."""
-    total, found = 0, False
-    for name in names:
-        value = fields.get(name) if name in fields else lookup(fields, name)
-        if isinstance(value, bool):
-            continue
-        if isinstance(value, int):
-            total, found = total + value * SCALE, True
-        elif isinstance(value, Decimal):
-            total, found = total + int(value.scaleb(6, _WIDE)), True
-    return total if found else None
+def no_sums() -> Table:
+    """The sums of no event."""
+    columns = {name: np.empty(0, kind) for name, kind in SUMS.items()}
+    return table({**columns, "limbs": np.empty((0, DIGEST_LIMBS), np.int64)}, 0)
 
 
-def fits(value: int) -> bool:
-    return -_INT64 <= value < _INT64
+def summed(code: np.ndarray, keys: int, columns: Columns) -> Table:
+    """Sums by a code of day and key (day times the number of keys, plus key); no empty ones."""
+    found, sums = added_up(code, columns, _ADDED)
+    sums = carried({**sums, "day": found // max(keys, 1), "key": found % max(keys, 1)})
+    kept = (sums["count"] != 0) | (sums["high"] != 0) | (sums["low"] != 0)
+    kept |= sums["limbs"].any(axis=1)
+    return taken(table(sums, len(found)), kept)
+
+
+def in_order(rows: Table, leaves: np.ndarray) -> tuple[Table, np.ndarray]:
+    """Rows with their leaves in the order in which they are kept."""
+    if "high" not in rows:
+        return rows, leaves
+    order = np.argsort(rows["high"], kind="stable")
+    return taken(rows, order), leaves_of(rows, leaves, order)
+
+
+def leaves_of(rows: Table, leaves: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+    """The leaves of some rows, named by their places, as far as these pass."""
+    if "passes" not in rows:
+        return leaves
+    passes = rows["passes"] == 1
+    place = np.cumsum(passes) - 1
+    kept: np.ndarray = leaves[place[chosen][passes[chosen]]]
+    return kept
+
+
+def merged(form: str, parts: Sequence[Chunk]) -> Chunk:
+    """Chunks of the same month as one."""
+    keys, sums = with_keys_alike(parts, [part.sums for part in parts])
+    total = summed(sums["day"] * max(len(keys), 1) + sums["key"], len(keys), sums)
+    leaves = np.concatenate([part.leaves for part in parts])
+    rows, leaves = in_order(with_keys_alike(parts, [part.rows for part in parts])[1], leaves)
+    wide = any(part.wide for part in parts) or _overflows(total)
+    return Chunk(form, keys, total, rows, leaves, wide)
+
+
+def with_keys_alike(chunks: Sequence[Chunk], tables: Sequence[Table]) -> tuple[list[str], Table]:
+    """The rows of several chunks under one numbering of their keys."""
+    numbers: dict[str, int] = {}
+    parts = []
+    for chunk, part in zip(chunks, tables, strict=True):
+        own = [numbers.setdefault(key, len(numbers)) for key in chunk.keys]
+        alike = own == list(range(len(own))) or "key" not in part
+        parts.append(part if alike else part.beside(key=partial(_renumbered, part, own)))
+    return list(numbers), joined(parts) if parts else Table(0, {})
+
+
+def _renumbered(part: Table, own: Sequence[int]) -> np.ndarray:
+    found: np.ndarray = np.array(own, dtype=np.int64)[part["key"]]
+    return found
+
+
+def _overflows(sums: Table) -> bool:
+    return bool(sums.size and np.abs(sums["high"]).max() >= _MOST)

@@ -3,46 +3,62 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
-from sqlalchemy import Connection, Select, exists, or_, select, union_all
+from sqlalchemy import (
+    BigInteger,
+    Connection,
+    Select,
+    String,
+    exists,
+    or_,
+    select,
+    type_coerce,
+    union_all,
+)
 
-from services.metrics.replay.frame import Row
+from services.metrics.replay.cells.sheet import Sheet, Told
 from services.metrics.replay.knowledge import Condition, Ground, Knowledge, in_range
-from services.metrics.replay.raw import COLUMNS, to_row
 from services.metrics.tables import excluded
 from shared.ledger.tables import events
 from shared.periods import Calendar
+
+COLUMNS = (
+    events.c.position, events.c.name, events.c.subject, events.c.source,
+    type_coerce(events.c.occurred_at, BigInteger), type_coerce(events.c.occurred_on, String),
+    events.c.leaf, events.c.data,
+)  # fmt: skip
 
 
 def changed(
     connection: Connection, ground: Ground, calendar: Calendar, after: int, until: int,
     which: Sequence[Condition],
-) -> tuple[list[Row], list[Row]]:  # fmt: skip
+) -> Sheet:  # fmt: skip
     """Events among `which` that begin to count, and those that cease to, from `after` to `until`.
 
     Summed over all runs of a ledger these are just the events that count at its end.
     """
     if after == until:
-        return [], []
+        return Sheet([], [], calendar)
     now = ground.counting(Knowledge.at(until))
     query = select(*COLUMNS)
-    begun = _rows(connection, calendar, query.where(*now, events.c.position > after, *which))
+    begun = _rows(connection, query.where(*now, events.c.position > after, *which))
     touched = _touched(connection, ground, after, until) if after else []
     if not touched:
-        return begun, []
+        return Sheet(begun, [], calendar)
     older = (events.c.position <= after, or_(*touched), *which)
     before = ground.counting(Knowledge.at(after))
-    then = {row.position: row for row in _rows(connection, calendar, query.where(*before, *older))}
-    still = {row.position: row for row in _rows(connection, calendar, query.where(*now, *older))}
+    then = {row[0]: row for row in _rows(connection, query.where(*before, *older))}
+    still = {row[0]: row for row in _rows(connection, query.where(*now, *older))}
     begun += [row for position, row in still.items() if position not in then]
-    return begun, [row for position, row in then.items() if position not in still]
+    ended = [row for position, row in then.items() if position not in still]
+    return Sheet(begun, ended, calendar)
 
 
-def _rows(connection: Connection, calendar: Calendar, query: Select[Any]) -> list[Row]:
+def _rows(connection: Connection, query: Select[Any]) -> list[Told]:
     # In order of position, so that chunks come out the same whenever they are built.
-    found = connection.execute(query.order_by(events.c.position))
-    return [to_row(row, calendar) for row in found]
+    found = connection.execute(query.order_by(events.c.position)).all()
+    return cast(list[Told], found)
 
 
 def _touched(connection: Connection, ground: Ground, after: int, until: int) -> list[Condition]:

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
+from typing import cast
 from uuid import UUID
 
 from sqlalchemy import BigInteger, BindParameter, and_, bindparam, or_, select, type_coerce
 
-from services.metrics.replay.cells.chunk import Stored, decode
-from services.metrics.replay.cells.delta import changed
+from services.metrics.replay.cells.chunk import Chunk, decode
+from services.metrics.replay.cells.delta import COLUMNS, changed
 from services.metrics.replay.cells.series import Series, nodes_below
-from services.metrics.replay.frame import Frame, Row
+from services.metrics.replay.cells.sheet import Sheet, Told
+from services.metrics.replay.frame import Frame
 from services.metrics.replay.knowledge import within
-from services.metrics.replay.raw import COLUMNS, Reading, to_row
+from services.metrics.replay.raw import Reading
 from services.metrics.tables import cells, excluded, series
 from shared.clock import midnight_utc, to_micros
 from shared.database import binary_results
 from shared.ledger.tables import events
+from shared.periods import ONE_DAY
 
 _BODIES = (
     select(series.c.series_id, series.c.segments, cells.c.body)
@@ -79,15 +82,17 @@ MAX_GUESSES = 100_000
 
 def chunks_of(
     reading: Reading, one: Series, siblings: Sequence[Series], frame: Frame, segment: int
-) -> tuple[int, list[Stored]]:
+) -> tuple[int, list[Chunk]]:
     """How many whole segments are built, and the series' chunks of them that a frame touches.
 
     What the other leaves of a question need (`siblings`) is read with the same statement.
     """
-    months = (_month(min(frame.start_days)), _month(max(p.end for p in frame.periods)))
+    last = max(p.end for p in frame.periods) - ONE_DAY
+    months = (_month(min(frame.start_days)), _month(last))
     place = (one.id, *months)
     if place not in reading.chunks:
-        wanted = {s.id for s in (one, *siblings) if (s.id, *months) not in reading.chunks}
+        every = {s.id: s.form for s in (one, *siblings)}
+        wanted = {id_: form for id_, form in every.items() if (id_, *months) not in reading.chunks}
         whole = reading.knowledge.late // segment
         tenant = reading.view.tenant_id
         guess = min((_built.get((tenant, id_), 0) for id_ in wanted), default=0)
@@ -95,16 +100,16 @@ def chunks_of(
         if any(min(segments, whole) != min(guess, whole) for segments, _ in found.values()):
             for id_ in wanted:
                 built = min(found[id_][0], whole)
-                found[id_] = _read(reading, {id_}, built, months)[id_]
+                found[id_] = _read(reading, {id_: wanted[id_]}, built, months)[id_]
         for id_, (segments, stored) in found.items():
             reading.chunks[(id_, *months)] = (min(segments, whole), stored)
-    known: tuple[int, list[Stored]] = reading.chunks[place]
+    known: tuple[int, list[Chunk]] = reading.chunks[place]
     return known
 
 
 def _read(
-    reading: Reading, ids: set[bytes], segments: int, months: tuple[int, int]
-) -> dict[bytes, tuple[int, list[Stored]]]:
+    reading: Reading, ids: Mapping[bytes, str], segments: int, months: tuple[int, int]
+) -> dict[bytes, tuple[int, list[Chunk]]]:
     """For each series how much of it is built, and its chunks of the first so many segments."""
     tenant = reading.view.tenant_id
     asked = {
@@ -113,12 +118,12 @@ def _read(
     }  # fmt: skip
     with binary_results(reading.view.connection):
         rows = reading.view.connection.execute(_BODIES, asked).all()
-    found: dict[bytes, tuple[int, list[Stored]]] = {id_: (0, []) for id_ in ids}
+    found: dict[bytes, tuple[int, list[Chunk]]] = {id_: (0, []) for id_ in ids}
     for id_, built, body in rows:
         place = bytes(id_)
         found[place] = (built, found[place][1])
         if body is not None:
-            found[place][1].append(decode(body))
+            found[place][1].append(decode(body, ids[place]))
     if len(_built) > MAX_GUESSES:
         _built.clear()
     _built.update({(tenant, id_): built for id_, (built, _) in found.items()})
@@ -127,7 +132,7 @@ def _read(
 
 def tail_of(
     reading: Reading, one: Series, siblings: Sequence[Series], frame: Frame, after: int
-) -> tuple[list[Row], list[Row]]:
+) -> Sheet:
     """What began and ceased to count in a frame beyond the whole segments."""
     names = one.names.union(*(s.names for s in siblings))
     bounds = (min(frame.start_days), max(p.end for p in frame.periods))
@@ -141,13 +146,11 @@ def tail_of(
                 reading.knowledge.late, which,
             )  # fmt: skip
         reading.tails[place] = found
-    known: tuple[list[Row], list[Row]] = reading.tails[place]
+    known: Sheet = reading.tails[place]
     return known
 
 
-def _new_ones(
-    reading: Reading, names: frozenset[str], frame: Frame, after: int
-) -> tuple[list[Row], list[Row]] | None:
+def _new_ones(reading: Reading, names: frozenset[str], frame: Frame, after: int) -> Sheet | None:
     """The tail where it holds nothing but new events, as almost every one does; else None."""
     until, ground = reading.knowledge.late, reading.ground
     turned = any(after < turn.begins <= until for turn in ground.turns)
@@ -170,10 +173,10 @@ def _new_ones(
             "start_day": to_micros(midnight_utc(min(frame.start_days))),
             "end_day": to_micros(midnight_utc(max(p.end for p in frame.periods))),
         },
-    )  # fmt: skip
+    ).all()  # fmt: skip
     # A backfill that takes part was closed in this run; without such its events do not count.
-    new = [row for row in rows if row.backfill is None and row.position not in out]
-    return [to_row(tuple(row)[:-1], reading.calendar) for row in new], []
+    new = [tuple(row)[:-1] for row in rows if row.backfill is None and row.position not in out]
+    return Sheet(cast(list[Told], new), [], reading.calendar)
 
 
 def _month(day: date) -> int:

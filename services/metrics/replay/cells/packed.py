@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import date
 from fractions import Fraction
-from typing import Any
 
 import numpy as np
 
-from services.metrics.replay.cells.chunk import COLUMNS, SCALE, Stored, columns_of
-from services.metrics.replay.cells.wanted import Wanted
+from services.metrics.replay.cells.chunk import LEAF, SCALE, Chunk
+from services.metrics.replay.cells.columns import DIGEST_LIMBS, LIMB_BITS, Table, taken
+from services.metrics.replay.cells.wanted import Gathered, Wanted
 from services.metrics.replay.frame import DIGEST_MODULUS, Figure, Figures, Group
 from services.metrics.replay.lens import mean, whole
 from shared.clock import to_micros
 
-Columns = dict[str, np.ndarray]
-_LIMB_BYTES = 4
-# Mixes the lower half of a hash into the upper one.
-_ODD = np.uint64(0x9E3779B97F4A7C15)
 _SAFE_SUM = 1 << 62
 
 
@@ -29,103 +25,75 @@ class Crowded(Exception):
 class PackedFold:
     """Figures of a series whose values are kept one by one."""
 
-    def __init__(self, wanted: Wanted) -> None:
+    def __init__(self, wanted: Wanted, chunks: Sequence[Chunk]) -> None:
         self._wanted = wanted
-        self._keys: dict[str, int] = {}
         self._form = wanted.series.form
         self._leaf = wanted.series.leaf
+        self._gathered = Gathered(wanted, chunks, [chunk.rows for chunk in chunks])
+        self._leaves = np.concatenate([chunk.leaves for chunk in chunks] or [np.empty(0, LEAF)])
+        # Which of the leaves is a row's, if it passes.
+        self._rows = self._gathered.table.beside(leaf=self._places_of_leaves)
 
-    def figures(self, chunks: Sequence[Stored]) -> Figures:
+    def _places_of_leaves(self) -> np.ndarray:
+        return np.cumsum(self._gathered.table["passes"] == 1, dtype=np.int32) - 1
+
+    def figures(self) -> Figures:
         """One figure for each group and period."""
-        columns = self._gathered(chunks)
-        owners = [(key, self._wanted.group(key)) for key in self._keys]
-        groups = sorted({found[0] for _, found in owners if found is not None})
-        number = {group: place for place, group in enumerate(groups)}
-        group_of_key = np.array(
-            [-1 if found is None else number[found[0]] for _, found in owners] or [-1]
-        )
-        currency_of_key = [None if found is None else found[1]["currency"] for _, found in owners]
-        alone = len(groups) == 1 and bool((group_of_key == 0).all())
-        size = len(self._wanted.frame.periods)
+        gathered, size = self._gathered, len(self._wanted.frame.periods)
+        alone = len(gathered.groups) == 1 and bool((gathered.group == 0).all())
         made: dict[Group, list[Figure]] = {}
-        for index in range(size):
-            chosen = self._chosen(columns, index)
-            grouped = group_of_key[chosen["key"]]
-            places = [0] if alone else np.unique(grouped).tolist()
-            for place in (place for place in places if place >= 0):
-                mine = chosen if len(places) == 1 else _where(chosen, grouped == place)
-                figure = self._figure(mine, currency_of_key)
+        hidden = gathered.hidden() if self._wanted.cuts and self._rows.size else None
+        for index in range(size if self._rows.size else 0):
+            chosen = self._chosen(index, hidden)
+            for place, mine in [(0, chosen)] if alone else self._by_group(chosen):
+                figure = self._figure(mine)
                 if figure.n:
-                    made.setdefault(groups[place], [self._nothing() for _ in range(size)])
-                    made[groups[place]][index] = figure
+                    group = gathered.groups[place]
+                    made.setdefault(group, [self._nothing() for _ in range(size)])
+                    made[group][index] = figure
         return Figures(made, [self._nothing() for _ in range(size)])
 
-    def _gathered(self, chunks: Sequence[Stored]) -> Columns:
-        """All packed rows, with keys numbered alike."""
-        types = COLUMNS[self._form]
-        parts = []
-        for chunk in chunks:
-            if not chunk.packed:
-                continue
-            columns = columns_of(chunk, self._form)
-            numbers = [self._keys.setdefault(key, len(self._keys)) for key in chunk.keys]
-            columns["key"] = np.array(numbers, dtype="<u4")[columns["key"]]
-            parts.append(columns)
-        if not parts:
-            return {name: np.empty(0, kind) for name, kind in types.items()}
-        return {name: np.concatenate([part[name] for part in parts]) for name in types}
+    def _by_group(self, rows: Table) -> Iterator[tuple[int, Table]]:
+        """The rows of each group that is asked for."""
+        grouped = self._gathered.group[rows["key"]]
+        for place in np.unique(grouped[grouped >= 0]).tolist():
+            yield place, taken(rows, grouped == place)
 
-    def _chosen(self, columns: Columns, index: int) -> Columns:
+    def _chosen(self, index: int, hidden: np.ndarray | None) -> Table:
         """The rows of one period that count: not taken out, not cut over, each subject's last."""
         period = self._wanted.frame.periods[index]
-        days = columns["day"]
+        days = self._rows["day"]
         inside = (days >= period.start.toordinal()) & (days < period.end.toordinal())
-        if self._wanted.cuts:
-            inside &= ~self._hidden(columns)
-        rows = columns if inside.all() else _where(columns, inside)
+        if hidden is not None:
+            inside &= ~hidden
+        rows = self._rows if inside.all() else taken(self._rows, inside)
         if (rows["sign"] < 0).any():
             rows = _without_removed(rows, self._form)
         if self._form != "events":
             return rows
+        passes = rows["passes"] == 1
         if self._leaf.per_subject == "last_in_period":
-            last = _last_of_each(rows, self._midnights(rows))
-            rows = {name: column[last] for name, column in rows.items()}
-        return _where(rows, rows["passes"] == 1)
+            last = self._last_of_each(rows)
+            return taken(rows, last[passes[last]])
+        return taken(rows, passes)
 
-    def _midnights(self, rows: Columns) -> np.ndarray:
-        """When the day of each row begins, in microseconds."""
-        days, place = np.unique(rows["day"], return_inverse=True)
-        calendar = self._wanted.frame.calendar
-        begins = [to_micros(calendar.instant(date.fromordinal(day))) for day in days.tolist()]
-        return np.array(begins, dtype=np.int64)[place]
-
-    def _hidden(self, columns: Columns) -> np.ndarray:
-        fields = [self._wanted.series.fields_of(key) for key in self._keys]
-        pairs = np.unique(np.stack([columns["key"].astype(np.int64), columns["day"]]), axis=1)
-        hidden = {
-            (key, day)
-            for key, day in pairs.T.tolist()
-            if self._wanted.hides(fields[key], date.fromordinal(day))
-        }
-        return np.array(
-            [pair in hidden for pair in zip(columns["key"].tolist(), columns["day"].tolist(),
-                                            strict=True)], dtype=bool,
-        )  # fmt: skip
-
-    def _figure(self, rows: Columns, currency_of_key: Sequence[Any]) -> Figure:
-        count = len(rows["day"])
-        keys = np.flatnonzero(np.bincount(rows["key"])).tolist()
-        currencies = frozenset(str(c) for k in keys if (c := currency_of_key[k]))
-        figure = Figure(n=count, digest=_digest(rows), currencies=currencies)
+    def _figure(self, rows: Table) -> Figure:
+        count = rows.size
         if not count:
             return self._nothing()
+        told = self._gathered.currency
+        keys = np.flatnonzero(np.bincount(rows["key"])).tolist() if len(told) > 1 else [0]
+        spoken = frozenset(c for key in keys if (c := told[key]))
+        # Elsewhere digests are summed by day, as numbers are.
+        digest = _digest(self._leaves[rows["leaf"]]) if self._form == "events" else 0
+        figure = Figure(n=count, digest=digest, currencies=spoken)
         kind = self._leaf.kind
         if kind == "distinct":
-            return whole(figure, Fraction(_distinct(rows["high"], rows["low"])))
+            return whole(figure, Fraction(int(_by_text(rows["high"], rows["low"])[1].sum())))
+        if kind == "count":
+            return whole(figure, Fraction(count))
         values = rows["value"]
         match kind:
-            case "count":
-                return whole(figure, Fraction(count))
             case "sum":
                 return whole(figure, _exact_sum(values))
             case "average":
@@ -137,10 +105,46 @@ class PackedFold:
             case "percentile":
                 figure.value = _quantile(values, Fraction(str(self._leaf.q)))
             case "latest":
-                _demand_alone(rows, np.zeros(count, dtype=np.int64), self._midnights(rows))
-                place = np.lexsort((rows["position"], rows["at"]))[-1]
+                one = np.zeros(count, dtype=np.int64)
+                (place,) = self._last_of_some(rows, one, np.arange(count))
                 figure.value = Fraction(int(values[place]), SCALE)
         return figure
+
+    def _last_of_each(self, rows: Table) -> np.ndarray:
+        """The places of each subject's last event, by moment."""
+        order, begins = _by_text(rows["high"], rows["low"])
+        alone = begins & np.append(begins[1:], True)
+        some = np.flatnonzero(~alone)
+        decided = self._last_of_some(rows, np.cumsum(begins[some]), order[some])
+        return np.concatenate([order[alone], decided])
+
+    def _last_of_some(self, rows: Table, subject: np.ndarray, places: np.ndarray) -> np.ndarray:
+        """The last event of each subject, of some places; raises `Crowded` where it is not told.
+
+        That is so where a subject has two events at its last instant, or at midnight and later on
+        its last day: a day without time begins there, and stands where the ledger says.
+        """
+        if not len(places):
+            return places
+        at, day = rows["at"][places], rows["day"][places]
+        order = np.lexsort((rows["position"][places], at, subject))
+        subject, at, day = subject[order], at[order], day[order]
+        ends = np.flatnonzero(np.diff(subject, append=subject[-1] + 1))
+        run = np.cumsum(np.diff(subject, prepend=subject[0]) != 0)
+        latest, of_day = at == at[ends][run], day == day[ends][run]
+        crowded = np.bincount(run[latest]) > 1
+        dated = np.bincount(run[of_day & (at == self._midnights(day))], minlength=len(ends)) > 0
+        crowded |= dated & (np.bincount(run[of_day]) > 1)
+        if crowded.any():
+            raise Crowded
+        return places[order[ends]]
+
+    def _midnights(self, days: np.ndarray) -> np.ndarray:
+        """When each day begins, in microseconds."""
+        found, place = np.unique(days, return_inverse=True)
+        calendar = self._wanted.frame.calendar
+        begins = [to_micros(calendar.instant(date.fromordinal(day))) for day in found.tolist()]
+        return np.array(begins, dtype=np.int64)[place.reshape(-1)]
 
     def _nothing(self) -> Figure:
         match self._leaf.kind:
@@ -152,11 +156,7 @@ class PackedFold:
                 return Figure(reason="no_events")
 
 
-def _where(rows: Columns, chosen: np.ndarray) -> Columns:
-    return {name: column[chosen] for name, column in rows.items()}
-
-
-def _without_removed(rows: Columns, form: str) -> Columns:
+def _without_removed(rows: Table, form: str) -> Table:
     """Each row that was taken out cancels one that was put in."""
     if form == "events":
         identity = rows["position"]
@@ -173,78 +173,32 @@ def _without_removed(rows: Columns, form: str) -> Columns:
     place = np.arange(len(order)) - np.flatnonzero(begins)[run]
     # Of each run the first rows are those put in; as many of them stay as the run has left.
     kept = order[place < net[run]]
-    return {name: column[kept] for name, column in rows.items()}
+    return taken(rows, kept)
 
 
-def _digest(rows: Columns) -> int:
-    """The sum of leaf hashes; zero where they are not kept one by one."""
-    if "leaf" not in rows or not len(rows["leaf"]):
-        return 0
-    limbs = np.frombuffer(rows["leaf"].tobytes(), dtype=">u4").reshape(-1, 32 // _LIMB_BYTES)
+def _digest(leaves: np.ndarray) -> int:
+    """The sum of leaf hashes."""
+    limbs = np.frombuffer(leaves.tobytes(), dtype=">u4").reshape(-1, DIGEST_LIMBS)
     sums = limbs.sum(axis=0, dtype=np.uint64).tolist()
-    total = sum(int(limb) << (32 * place) for place, limb in enumerate(reversed(sums)))
+    total = sum(int(limb) << (LIMB_BITS * place) for place, limb in enumerate(reversed(sums)))
     return total % DIGEST_MODULUS
 
 
-def _sorted_by_text(high: np.ndarray, low: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _by_text(high: np.ndarray, low: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """An order in which equal hashes stand together, and where another one begins.
 
-    The upper half tells nearly all texts apart, so that sorting by it alone is enough.
+    The upper half tells nearly all texts apart, and each chunk stands in its order already.
     """
-    order = np.argsort(high)
-    upper, lower = high[order], low[order]
-    differs = upper[1:] != upper[:-1]
-    if (~differs & (lower[1:] != lower[:-1])).any():
+    order = np.argsort(high, kind="stable")
+    upper = high[order]
+    alike = np.flatnonzero(upper[1:] == upper[:-1])
+    if (low[order[alike]] != low[order[alike + 1]]).any():
         order = np.lexsort((low, high))
-        upper, lower = high[order], low[order]
-        differs = (upper[1:] != upper[:-1]) | (lower[1:] != lower[:-1])
-    begins = np.concatenate([[True], differs]) if len(order) else np.empty(0, dtype=bool)
+        pairs = np.stack([high[order], low[order]])
+        alike = np.flatnonzero((pairs[:, 1:] == pairs[:, :-1]).all(axis=0))
+    begins = np.ones(len(order), dtype=bool)
+    begins[alike + 1] = False
     return order, begins
-
-
-def _last_of_each(rows: Columns, midnights: np.ndarray) -> np.ndarray:
-    """The places of each subject's last event, by moment; raises `Crowded` where some has two."""
-    if not len(rows["at"]):
-        return np.empty(0, dtype=np.int64)
-    in_time = np.lexsort((rows["position"], rows["at"]))
-    rank = np.empty(len(in_time), dtype=np.int64)
-    rank[in_time] = np.arange(len(in_time))
-    order, begins = _sorted_by_text(rows["high"], rows["low"])
-    subject = np.empty(len(order), dtype=np.int64)
-    subject[order] = np.cumsum(begins) - 1
-    _demand_alone(rows, subject, midnights)
-    return in_time[np.maximum.reduceat(rank[order], np.flatnonzero(begins))]
-
-
-def _demand_alone(rows: Columns, subject: np.ndarray, midnights: np.ndarray) -> None:
-    """Raise where a subject's last instant, or its day of which some event knows no time, has more.
-
-    An event at its midnight may be one that knows only its day.
-    """
-    last = np.full(int(subject.max()) + 1, np.iinfo(np.int64).min)
-    np.maximum.at(last, subject, rows["at"])
-    latest = rows["at"] == last[subject]
-    day = np.full(len(last), -1, dtype=np.int64)
-    np.maximum.at(day, subject[latest], rows["day"][latest].astype(np.int64))
-    of_day = rows["day"] == day[subject]
-    dated = np.zeros(len(last), dtype=bool)
-    dated[subject[of_day & (rows["at"] == midnights)]] = True
-    many = np.bincount(subject[latest], minlength=len(last)) > 1
-    mixed = dated & (np.bincount(subject[of_day], minlength=len(last)) > 1)
-    if (many | mixed).any():
-        raise Crowded
-
-
-def _distinct(high: np.ndarray, low: np.ndarray) -> int:
-    """How many different hashes there are; by two halves of them where both tell the same."""
-    counts = [_steps(np.sort(part)) for part in (high, high ^ (low * _ODD))]
-    if counts[0] == counts[1]:
-        return counts[0]
-    return int(_sorted_by_text(high, low)[1].sum())
-
-
-def _steps(ordered: np.ndarray) -> int:
-    return int(len(ordered) > 0) + int(np.count_nonzero(ordered[1:] != ordered[:-1]))
 
 
 def _exact_sum(values: np.ndarray) -> Fraction:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Literal
 
 from services.metrics.domain.definition import Leaf, Simple, own_events
 from services.metrics.domain.filters import fields_of, related_in
-from services.metrics.replay.frame import Row
 from shared.chain import canonical_json, parse_json
 from shared.periods import Calendar
 from shared.zones import Transitions
@@ -19,8 +18,9 @@ from shared.zones import Transitions
 SEGMENT = 4_096
 FANOUT = 16
 # Rises when the same events are folded otherwise, so that no cell outlives its rules.
-FOLD = 2
-MAX_LEVEL = 4
+FOLD = 3
+# The largest run holds a million positions: what is merged must fit into memory and into a row.
+MAX_LEVEL = 2
 # A node's number holds its level above this many bits.
 _LEVEL_BITS = 48
 Form = Literal["sums", "values", "texts", "events"]
@@ -68,11 +68,10 @@ class Series:
     def names(self) -> frozenset[str]:
         return frozenset(own_events(self.leaf))
 
-    def key_of(self, row: Row) -> str:
+    def key_of(self, source: str, fields: Mapping[str, object]) -> str:
         """By what an event is told apart: source, currency and dimensions, as canonical JSON."""
-        fields = row.fields
         values = [fields.get(name) for name in self.dimensions]
-        return canonical_json([row.source, fields.get("currency"), *values])
+        return canonical_json([source, fields.get("currency"), *values])
 
     def fields_of(self, key: str) -> dict[str, object]:
         """The fields that a key stands for, as filters and groups look at them."""
