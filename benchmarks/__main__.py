@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -21,16 +22,22 @@ from benchmarks.serving import Serving
 from benchmarks.valuing import bench_valuing
 from benchmarks.webhooks import bench_webhooks
 from services.metrics.app import SERVICE
+from services.metrics.replay.cells.build import built_segments
+from services.metrics.replay.cells.series import SEGMENT
 from services.metrics.settings import MetricsSettings
 from shared.database import sqlite_path
 from shared.telemetry import set_up_logging
 from tests.support.house import Databases, House, Key, Urls
 from tests.support.postgresql import PostgreSQL
+from tests.support.samples import WIN_RATE
 
 BATCH, BATCHES = 1_000, 40
 REPLAY_EVENTS = int(os.environ.get("BENCH_EVENTS", "1000000"))
 CLIENTS = 64
-PUSHERS = 3
+# As many as keep the service busy; the peers have one connection and need no more.
+PUSHERS = 8
+WARM_UP = 10
+CAUGHT_UP_SECONDS = 60
 
 
 def open_metrics(urls: Urls) -> tuple[House, Key]:
@@ -43,8 +50,12 @@ def open_metrics(urls: Urls) -> tuple[House, Key]:
 
 
 def bench_ingest(kind: str, house: House, urls: Urls, filled: int) -> None:
-    """Batches over HTTP to durable and deduplicated, against the same rows by hand."""
+    """Batches over HTTP to durable and deduplicated, against the same rows by hand.
+
+    A metric reads them, whose cells the worker builds meanwhile.
+    """
     key = house.key()
+    key.post("metrics", "/v1/metrics", WIN_RATE)
     bodies = [json.dumps(cloudevents(BATCH, 100 + n)).encode() for n in range(BATCHES)]
     headers = {"content-type": "application/cloudevents-batch+json"}
 
@@ -57,9 +68,26 @@ def bench_ingest(kind: str, house: House, urls: Urls, filled: int) -> None:
         with ThreadPoolExecutor(PUSHERS) as pool:
             list(pool.map(push_one, bodies))
 
-    push_one(json.dumps(cloudevents(BATCH, 99)).encode())
+    for seed in range(WARM_UP):
+        push_one(json.dumps(cloudevents(BATCH, seed)).encode())
     ours = BATCH * BATCHES / timed(push)
+    _tell_cells(kind, house, key)
     _compare_ingest(f"{kind}, {filled:,} events before", ours, urls)
+
+
+def _tell_cells(kind: str, house: House, key: Key) -> None:
+    """How far behind the worker was when the last batch was answered, and for how long."""
+    started, whole = time.perf_counter(), BATCH * (BATCHES + WARM_UP) // SEGMENT
+    behind = None
+    while time.perf_counter() - started < CAUGHT_UP_SECONDS:
+        with house.metrics_database.read(key.tenant_id) as connection:
+            built = min(built_segments(connection, key.tenant_id).values(), default=0)
+        behind = whole - built if behind is None else behind
+        if built >= whole:
+            break
+        time.sleep(0.05)
+    print(f"{kind}: cells {behind} of {whole} segments behind after ingest, caught up after "
+          f"{time.perf_counter() - started:.1f} s", flush=True)  # fmt: skip
 
 
 def _compare_ingest(title: str, ours: float, urls: Urls) -> None:

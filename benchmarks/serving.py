@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import socket
 import subprocess
@@ -17,6 +16,7 @@ from services.metrics.app import SERVICE, create_app
 from services.metrics.domain.cloudevents import read_cloudevent
 from services.metrics.domain.types import CANONICAL
 from services.metrics.settings import MetricsSettings
+from shared.service import settle_in
 from shared.telemetry import set_up_logging
 from shared.web.routes import strict_json
 from shared.web.runtime import Caller, writes
@@ -80,6 +80,5 @@ if __name__ == "__main__":
     set_up_logging("bench", "warning")
     port = int(os.environ["METRICS_PORT"])
     serving = app()
-    gc.collect()
-    gc.freeze()
+    settle_in()
     uvicorn.Server(uvicorn.Config(serving, port=port, log_config=None, access_log=False)).run()

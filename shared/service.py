@@ -44,6 +44,7 @@ from shared.settings import ServiceSettings
 from shared.telemetry import set_up_logging
 from shared.workers import Workers
 
+SWITCH_SECONDS = 0.001
 # Simulated time begins here where a ledger has no events yet.
 SIMULATED_START = datetime(2020, 1, 1, tzinfo=UTC)
 
@@ -169,11 +170,18 @@ def _add_running(app: typer.Typer, service: Service) -> None:
 
 
 def _assembled(service: Service, settings: ServiceSettings) -> FastAPI:
-    """The service ready to answer; what stands by then stays, so that no collection looks at it."""
+    """The service ready to answer."""
     assembled = service.create_app(settings, *service.open(settings))
+    settle_in()
+    return assembled
+
+
+def settle_in() -> None:
+    """Make a process ready to serve, once all that stays was made."""
     gc.collect()
     gc.freeze()
-    return assembled
+    # A thread that waited for the database gets its turn this soon; meanwhile the database is idle.
+    sys.setswitchinterval(SWITCH_SECONDS)
 
 
 def _add_care(app: typer.Typer, service: Service) -> None:

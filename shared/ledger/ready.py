@@ -47,12 +47,19 @@ def ready(
     new: Sequence[NewEvent], *, pack: bool, actor: str = "", correlation_id: str = ""
 ) -> Ready:
     """Hash a batch and lay it out in columns; who names no actor has the one given."""
-    return laid_out([_unplaced(e, e.actor or actor, correlation_id) for e in new], pack=pack)
+    moments = [to_micros(e.occurred_at) for e in new]
+    told = zip(new, moments, strict=True)
+    events = [_unplaced(e, at, e.actor or actor, correlation_id) for e, at in told]
+    return _laid_out(events, moments, pack=pack)
 
 
 def laid_out(events: list[Event], *, pack: bool) -> Ready:
     """Hashed events with their columns."""
-    values = _values(events)
+    return _laid_out(events, [to_micros(e.occurred_at) for e in events], pack=pack)
+
+
+def _laid_out(events: list[Event], moments: list[int], *, pack: bool) -> Ready:
+    values = _values(events, moments)
     families = frozenset(zip(values["source"], values["event_id"], strict=True))
     if not pack or not events:
         return Ready(events, families, values, {})
@@ -80,7 +87,7 @@ def joined(batches: Sequence[Ready]) -> Ready:
     )
 
 
-def _unplaced(e: NewEvent, actor: str, correlation_id: str) -> Event:
+def _unplaced(e: NewEvent, at: int, actor: str, correlation_id: str) -> Event:
     salts: Mapping[str, bytes] = {}
     committed: Mapping[str, str] = {}
     if e.personal:
@@ -92,7 +99,7 @@ def _unplaced(e: NewEvent, actor: str, correlation_id: str) -> Event:
         schema_number=e.schema_number, subject=e.subject, occurred_on=e.occurred_on,
         backfill=e.backfill, actor=actor, correlation_id=correlation_id, personal=e.personal,
         salts=salts, position=0, recorded_at=EPOCH,
-        leaf=_leaf(e, actor, correlation_id, committed),
+        leaf=_leaf(e, at, actor, correlation_id, committed),
     )  # fmt: skip
 
 
@@ -102,21 +109,24 @@ def commitments(values: Mapping[str, str], salts: Mapping[str, bytes]) -> dict[s
 
 def leaf_of(event: NewEvent, committed: Mapping[str, str]) -> bytes:
     """The hash of all that an event says, without its position and recording time."""
-    return _leaf(event, event.actor, event.correlation_id, committed)
+    at = to_micros(event.occurred_at)
+    return _leaf(event, at, event.actor, event.correlation_id, committed)
 
 
-def _leaf(event: NewEvent, actor: str, correlation_id: str, committed: Mapping[str, str]) -> bytes:
+def _leaf(
+    event: NewEvent, at: int, actor: str, correlation_id: str, committed: Mapping[str, str]
+) -> bytes:
     return chain.leaf_hash(
         [
             1, event.source, event.event_id, event.sequence, event.stream, event.revision,
-            event.name, event.schema_number, event.subject, to_micros(event.occurred_at),
+            event.name, event.schema_number, event.subject, at,
             event.occurred_on.isoformat() if event.occurred_on else None, event.backfill,
             actor, correlation_id, event.data, sorted(committed.items()),
         ]
     )  # fmt: skip
 
 
-def _values(events: Sequence[Event]) -> Values:
+def _values(events: Sequence[Event], moments: list[int]) -> Values:
     """The events' columns as stored, but for what the ledger gives them."""
     return {
         "source": [e.source for e in events],
@@ -127,7 +137,7 @@ def _values(events: Sequence[Event]) -> Values:
         "name": [e.name for e in events],
         "schema_number": [e.schema_number for e in events],
         "subject": [e.subject for e in events],
-        "occurred_at": [to_micros(e.occurred_at) for e in events],
+        "occurred_at": moments,
         "occurred_on": [None if e.occurred_on is None else e.occurred_on.isoformat()
                         for e in events],
         "backfill": [e.backfill for e in events],

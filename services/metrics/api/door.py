@@ -154,10 +154,11 @@ async def append(door: Door, offer: Offer, *, atomic: bool = False) -> list[Told
 async def _count(door: Door, offer: Offer, results: Sequence[Told]) -> None:
     intake = door.caller.runtime.parts["intake"]
     assert isinstance(intake, Intake)
-    told: Counter[tuple[str, str]] = Counter(
-        (event.name if isinstance(event, NewEvent) else _type_of(offer, index, door), result.status)
-        for index, (event, result) in enumerate(zip(offer.read, results, strict=True))
-    )
+    names = [
+        event.name if isinstance(event, NewEvent) else _type_of(offer, index, door)
+        for index, event in enumerate(offer.read)
+    ]
+    told = Counter(zip(names, [result.status for result in results], strict=True))
     if intake.count(door.caller.tenant_id, told):
         await run_in_threadpool(intake.flush)
 
