@@ -5,15 +5,15 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from datetime import date, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import psycopg
-from psycopg.pq import Format
 from sqlalchemy import (
     BigInteger,
     Connection,
@@ -22,6 +22,7 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     MetaData,
+    Select,
     String,
     Table,
     Text,
@@ -32,6 +33,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.sql.compiler import SQLCompiler
 
 from shared.clock import from_micros, require_aware, to_micros
 from shared.errors import UNAVAILABLE, Refusal
@@ -163,38 +165,63 @@ def in_one_go(connection: Connection) -> Iterator[None]:
 
     What fails is raised when the block ends, as SQLAlchemy would raise it.
     """
-    if connection.dialect.name != "postgresql":
+    driver = _psycopg(connection)
+    if driver is None:
         yield
         return
-    driver = connection.connection.driver_connection
-    assert isinstance(driver, psycopg.Connection), "the driver of PostgreSQL is psycopg"
-    try:
+    with _raised_alike(), driver.pipeline():
+        yield
+
+
+def ask_together(
+    connection: Connection, asked: Sequence[tuple[Select[Any], Mapping[str, Any]]]
+) -> list[Sequence[Sequence[Any]]]:
+    """The rows of several questions, which PostgreSQL is sent all before its first answer.
+
+    The questions are statements that stay; their columns and parameters are what the driver takes
+    and gives, without types of our own. Bytes come as bytes: as texts they are twice as long.
+    """
+    driver = _psycopg(connection)
+    if driver is None:
+        return [connection.execute(statement, values).all() for statement, values in asked]
+    with _raised_alike():
         with driver.pipeline():
-            yield
+            cursors = [
+                driver.cursor(binary=True).execute(*_rendered(statement, connection, values))
+                for statement, values in asked
+            ]
+        return [cursor.fetchall() for cursor in cursors]
+
+
+def _rendered(
+    statement: Select[Any], connection: Connection, values: Mapping[str, Any]
+) -> tuple[Any, Any]:
+    state = _compiled(statement, connection.dialect).construct_expanded_state(dict(values))
+    return state.statement, state.parameters
+
+
+@lru_cache(maxsize=100)
+def _compiled(statement: Select[Any], dialect: Dialect) -> SQLCompiler:
+    compiled = statement.compile(dialect=dialect)
+    assert isinstance(compiled, SQLCompiler), "a question is SQL"
+    return compiled
+
+
+def _psycopg(connection: Connection) -> psycopg.Connection[Any] | None:
+    """The driver's connection, where the database is PostgreSQL."""
+    driver = connection.connection.driver_connection
+    return driver if isinstance(driver, psycopg.Connection) else None
+
+
+@contextmanager
+def _raised_alike() -> Iterator[None]:
+    """Raise what the driver raises as SQLAlchemy would."""
+    try:
+        yield
     except psycopg.IntegrityError as error:
         raise IntegrityError(None, None, error) from error
     except psycopg.OperationalError as error:
         raise OperationalError(None, None, error) from error
-
-
-@contextmanager
-def binary_results(connection: Connection) -> Iterator[None]:
-    """Have PostgreSQL send values as they are: long ones of bytes are twice as long as texts."""
-    driver = connection.connection.driver_connection
-    if not isinstance(driver, psycopg.Connection):
-        yield
-        return
-    before, driver.cursor_factory = driver.cursor_factory, _BinaryCursor
-    try:
-        yield
-    finally:
-        driver.cursor_factory = before
-
-
-class _BinaryCursor(psycopg.Cursor[Any]):
-    def __init__(self, connection: psycopg.Connection[Any], **options: Any) -> None:
-        super().__init__(connection, **options)
-        self.format = Format.BINARY
 
 
 def sqlite_path(url: str) -> Path | None:

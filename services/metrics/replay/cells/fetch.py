@@ -1,13 +1,14 @@
-"""Getting what cells need from the database with few statements: chunks, and the ledger's tail."""
+"""Getting what cells need from the database at one go: chunks, and the ledger's tail."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
-from typing import cast
+from typing import Any, cast
 from uuid import UUID
 
-from sqlalchemy import BigInteger, BindParameter, and_, bindparam, or_, select, type_coerce
+from sqlalchemy import BigInteger, BindParameter, Select, and_, bindparam, or_, select, type_coerce
 
 from services.metrics.replay.cells.chunk import Chunk, decode
 from services.metrics.replay.cells.delta import COLUMNS, changed
@@ -18,7 +19,7 @@ from services.metrics.replay.knowledge import within
 from services.metrics.replay.raw import Reading
 from services.metrics.tables import cells, excluded, series
 from shared.clock import midnight_utc, to_micros
-from shared.database import binary_results
+from shared.database import ask_together
 from shared.ledger.tables import events
 from shared.periods import ONE_DAY
 
@@ -80,12 +81,77 @@ _built: dict[tuple[UUID, bytes], int] = {}
 MAX_GUESSES = 100_000
 
 
+@dataclass(frozen=True)
+class _Tail:
+    """The events of some types in a frame that were recorded after a position."""
+
+    reading: Reading
+    names: frozenset[str]
+    frame: Frame
+    after: int
+
+    @property
+    def place(self) -> tuple[Any, ...]:
+        """Under which the reading remembers it."""
+        bounds = (min(self.frame.start_days), max(p.end for p in self.frame.periods))
+        return (self.after, self.names, *(day.toordinal() for day in bounds))
+
+    def asked(self) -> list[tuple[Select[Any], dict[str, Any]]]:
+        """What to ask for it where it holds nothing but new events, as almost every one does."""
+        until, ground = self.reading.knowledge.late, self.reading.ground
+        turned = any(self.after < turn.begins <= until for turn in ground.turns)
+        if turned or any(self.after < row.from_position <= until for row in ground.ranges):
+            return []
+        run = {"tenant": self.reading.view.tenant_id, "after": self.after, "until": until}
+        frame = self.frame
+        return [
+            (_MOVED, run),
+            (
+                _TAIL,
+                {
+                    **run, "names": sorted(self.names),
+                    "start": to_micros(min(frame.starts)), "end": to_micros(max(frame.ends)),
+                    "start_day": to_micros(midnight_utc(min(frame.start_days))),
+                    "end_day": to_micros(midnight_utc(max(p.end for p in frame.periods))),
+                },
+            ),
+        ]  # fmt: skip
+
+    def told(self, answers: Sequence[Sequence[Sequence[Any]]]) -> Sheet | None:
+        """It from the answers; None where more than new events is in it."""
+        if not answers:
+            return None
+        moved, rows = answers
+        until = self.reading.knowledge.late
+        if any(position <= self.after for position, _, _ in moved):
+            return None
+        out = {
+            position
+            for position, begins, ends in moved
+            if begins <= until and (ends is None or ends > until)
+        }
+        # A backfill that takes part was closed in this run; without such its events do not count.
+        new = [tuple(row)[:-1] for row in rows if row[-1] is None and row[0] not in out]
+        return Sheet(cast(list[Told], new), [], self.reading.calendar)
+
+    def changed(self) -> Sheet:
+        """It with all that began and ceased to count."""
+        view, frame = self.reading.view, self.frame
+        which = [
+            events.c.name.in_(sorted(self.names)), *within(frame, from_start=True, to_end=True),
+        ]  # fmt: skip
+        return changed(
+            view.connection, self.reading.ground, self.reading.calendar, self.after,
+            self.reading.knowledge.late, which,
+        )  # fmt: skip
+
+
 def chunks_of(
     reading: Reading, one: Series, siblings: Sequence[Series], frame: Frame, segment: int
 ) -> tuple[int, list[Chunk]]:
     """How many whole segments are built, and the series' chunks of them that a frame touches.
 
-    What the other leaves of a question need (`siblings`) is read with the same statement.
+    What the other leaves of a question need (`siblings`) and the tail behind are asked for with it.
     """
     last = max(p.end for p in frame.periods) - ONE_DAY
     months = (_month(min(frame.start_days)), _month(last))
@@ -95,29 +161,36 @@ def chunks_of(
         wanted = {id_: form for id_, form in every.items() if (id_, *months) not in reading.chunks}
         whole = reading.knowledge.late // segment
         tenant = reading.view.tenant_id
-        guess = min((_built.get((tenant, id_), 0) for id_ in wanted), default=0)
-        found = _read(reading, wanted, min(guess, whole), months)
-        if any(min(segments, whole) != min(guess, whole) for segments, _ in found.values()):
-            for id_ in wanted:
-                built = min(found[id_][0], whole)
-                found[id_] = _read(reading, {id_: wanted[id_]}, built, months)[id_]
-        for id_, (segments, stored) in found.items():
-            reading.chunks[(id_, *months)] = (min(segments, whole), stored)
+        guess = min(min((_built.get((tenant, id_), 0) for id_ in wanted), default=0), whole)
+        tail = _Tail(reading, _names(one, siblings), frame, guess * segment)
+        found = _read(reading, wanted, guess, months, tail)
+        for id_, form in wanted.items():
+            built = min(found[id_][0], whole)
+            if built != guess:
+                found[id_] = _read(reading, {id_: form}, built, months)[id_]
+            reading.chunks[(id_, *months)] = (built, found[id_][1])
     known: tuple[int, list[Chunk]] = reading.chunks[place]
     return known
 
 
 def _read(
-    reading: Reading, ids: Mapping[bytes, str], segments: int, months: tuple[int, int]
-) -> dict[bytes, tuple[int, list[Chunk]]]:
-    """For each series how much of it is built, and its chunks of the first so many segments."""
+    reading: Reading, ids: Mapping[bytes, str], segments: int, months: tuple[int, int],
+    tail: _Tail | None = None,
+) -> dict[bytes, tuple[int, list[Chunk]]]:  # fmt: skip
+    """For each series how much of it is built, and its chunks of the first so many segments.
+
+    A tail that is asked for with them is remembered by the reading.
+    """
     tenant = reading.view.tenant_id
-    asked = {
+    wanted = {
         "tenant": tenant, "ids": sorted(ids), "nodes": nodes_below(segments),
         "first": months[0], "last": months[1],
     }  # fmt: skip
-    with binary_results(reading.view.connection):
-        rows = reading.view.connection.execute(_BODIES, asked).all()
+    beside = tail.asked() if tail else []
+    rows, *answers = ask_together(reading.view.connection, [(_BODIES, wanted), *beside])
+    sheet = tail.told(answers) if tail else None
+    if tail and sheet is not None:
+        reading.tails[tail.place] = sheet
     found: dict[bytes, tuple[int, list[Chunk]]] = {id_: (0, []) for id_ in ids}
     for id_, built, body in rows:
         place = bytes(id_)
@@ -134,49 +207,16 @@ def tail_of(
     reading: Reading, one: Series, siblings: Sequence[Series], frame: Frame, after: int
 ) -> Sheet:
     """What began and ceased to count in a frame beyond the whole segments."""
-    names = one.names.union(*(s.names for s in siblings))
-    bounds = (min(frame.start_days), max(p.end for p in frame.periods))
-    place = (after, names, *(day.toordinal() for day in bounds))
-    if place not in reading.tails:
-        found = _new_ones(reading, names, frame, after)
-        if found is None:
-            which = [events.c.name.in_(sorted(names)), *within(frame, from_start=True, to_end=True)]
-            found = changed(
-                reading.view.connection, reading.ground, reading.calendar, after,
-                reading.knowledge.late, which,
-            )  # fmt: skip
-        reading.tails[place] = found
-    known: Sheet = reading.tails[place]
+    tail = _Tail(reading, _names(one, siblings), frame, after)
+    if tail.place not in reading.tails:
+        answers = ask_together(reading.view.connection, tail.asked())
+        reading.tails[tail.place] = tail.told(answers) or tail.changed()
+    known: Sheet = reading.tails[tail.place]
     return known
 
 
-def _new_ones(reading: Reading, names: frozenset[str], frame: Frame, after: int) -> Sheet | None:
-    """The tail where it holds nothing but new events, as almost every one does; else None."""
-    until, ground = reading.knowledge.late, reading.ground
-    turned = any(after < turn.begins <= until for turn in ground.turns)
-    if turned or any(after < row.from_position <= until for row in ground.ranges):
-        return None
-    run = {"tenant": reading.view.tenant_id, "after": after, "until": until}
-    moved = reading.view.connection.execute(_MOVED, run).all()
-    if any(row.position <= after for row in moved):
-        return None
-    out = {
-        row.position
-        for row in moved
-        if row.from_position <= until and (row.to_position is None or row.to_position > until)
-    }
-    rows = reading.view.connection.execute(
-        _TAIL,
-        {
-            **run, "names": sorted(names),
-            "start": to_micros(min(frame.starts)), "end": to_micros(max(frame.ends)),
-            "start_day": to_micros(midnight_utc(min(frame.start_days))),
-            "end_day": to_micros(midnight_utc(max(p.end for p in frame.periods))),
-        },
-    ).all()  # fmt: skip
-    # A backfill that takes part was closed in this run; without such its events do not count.
-    new = [tuple(row)[:-1] for row in rows if row.backfill is None and row.position not in out]
-    return Sheet(cast(list[Told], new), [], reading.calendar)
+def _names(one: Series, siblings: Sequence[Series]) -> frozenset[str]:
+    return one.names.union(*(s.names for s in siblings))
 
 
 def _month(day: date) -> int:
