@@ -16,6 +16,7 @@ from uuid import uuid4
 from benchmarks.goals import bench_goals
 from benchmarks.machine import describe, postgresql_options, row, timed
 from benchmarks.made import cloudevents, new_events
+from benchmarks.message_db import messages_per_second
 from benchmarks.peers import copy_rows, executemany_rows, insert_rows, raw_rows
 from benchmarks.replaying import bench_replay
 from benchmarks.serving import Serving
@@ -113,8 +114,11 @@ def _compare_ingest(title: str, ours: float, urls: Urls) -> None:
         row(name, f"{ours:,.0f}", f"{peer:,.0f}", ours / peer, reach)
 
 
-def bench_single(kind: str, house: House, key: Key) -> None:
-    """Single events, each durable before its answer, against a route that only checks them."""
+def bench_single(kind: str, house: House, key: Key, server: PostgreSQL | None) -> None:
+    """Single events, each durable before its answer, against a route that only checks them.
+
+    And against message-db's way in SQL alone, where PostgreSQL is there.
+    """
     found = {}
     for path in ("/v1/no-op", "/v1/events"):
         said = subprocess.run(
@@ -134,6 +138,10 @@ def bench_single(kind: str, house: House, key: Key) -> None:
         ours["p99"] / peer["p99"],
         "at most 2",
     )
+    if server is not None:
+        in_sql = max(messages_per_second(server, clients) for clients in (8, 64))
+        name = f"{kind}: single events/s, {CLIENTS} clients | message-db in SQL"
+        row(name, f"{ours['rate']:,.0f}", f"{in_sql:,.0f}", ours["rate"] / in_sql, "1.2")
 
 
 def bench(databases: Databases) -> None:
@@ -141,7 +149,7 @@ def bench(databases: Databases) -> None:
     house, key = open_metrics(urls)
     try:
         bench_ingest(databases.kind, house, urls, 0)
-        bench_single(databases.kind, house, key)
+        bench_single(databases.kind, house, key, databases.server)
         bench_webhooks(databases.kind, house, house.key())
         bench_replay(databases.kind, house, urls, REPLAY_EVENTS)
         bench_ingest(databases.kind, house, urls, REPLAY_EVENTS)

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from typing import Any, cast
+from uuid import UUID
 
 import pytest
 
-from tests.support.house import Key
+from services.metrics.queries.kept_types import KeptTypes
+from shared.ledger import Ledger, View
+from tests.support.house import House, Key
 from tests.support.samples import WIN_RATE, closed, deals, event
 
 
@@ -206,3 +211,19 @@ def test_the_feed_shows_every_event_once_and_waits_for_new_ones(key: Key) -> Non
     assert seen == ["ledger.opened", "metric.defined", *["crm.opportunity.closed"] * 7]
     waited = key.get("metrics", "/v1/feed", after=page["next"], timeout=50)
     assert (waited["items"], waited["next"]) == ([], page["next"])
+
+
+def test_while_many_send_one_of_them_looks_for_new_types(house: House, key: Key) -> None:
+    ledger, looks = house.ledgers["metrics"], []
+
+    class Watched:
+        def view(self, tenant_id: UUID) -> AbstractContextManager[View]:
+            looks.append(tenant_id)
+            return ledger.view(tenant_id)
+
+    kept = KeptTypes(cast(Ledger, Watched()))
+    assert kept.recall(key.tenant_id) is None
+    with ThreadPoolExecutor(16) as pool:
+        found = list(pool.map(lambda _: kept.of(key.tenant_id), range(64)))
+    assert len(looks) == 1
+    assert kept.recall(key.tenant_id) is found[-1]

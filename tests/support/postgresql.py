@@ -30,7 +30,7 @@ class PostgreSQL:
         self._options = [*options, "listen_addresses=127.0.0.1", "max_connections=200"]
         self._folder = Path(tempfile.mkdtemp(prefix="worthwhile-pg-"))
         self._folder.chmod(0o755)
-        self._binaries = _binaries(self._folder)
+        self.binaries = _binaries(self._folder)
         self.port = free_port()
         self._identity: dict[str, Any] = {}
         self._process: subprocess.Popen[bytes] | None = None
@@ -52,7 +52,7 @@ class PostgreSQL:
         data = self._folder / "data"
         self._process = subprocess.Popen(
             [
-                str(self._binaries / "postgres"), "-D", str(data), "-k", str(data),
+                str(self.binaries / "postgres"), "-D", str(data), "-k", str(data),
                 "-p", str(self.port), *(part for o in self._options for part in ("-c", o)),
             ],
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
@@ -96,7 +96,7 @@ class PostgreSQL:
 
     def _run(self, command: str, *arguments: str) -> None:
         subprocess.run(
-            [str(self._binaries / command), *arguments],
+            [str(self.binaries / command), *arguments],
             check=True, stdout=subprocess.DEVNULL, cwd=self._folder, **self._identity,
         )  # fmt: skip
 

@@ -109,8 +109,15 @@ class Door:
         return None if read is None else Offer(read, lambda: strict_json(body))
 
 
-def open_door(caller: Caller, backfill: str | None) -> Door:
+async def open_door(caller: Caller, backfill: str | None) -> Door:
     """The door for a caller; refuses where the backfill takes no events."""
+    kinds = kept_types(caller.runtime).recall(caller.tenant_id) if backfill is None else None
+    if kinds is not None:
+        return Door(caller, kinds, None)
+    return await run_in_threadpool(_look_and_open, caller, backfill)
+
+
+def _look_and_open(caller: Caller, backfill: str | None) -> Door:
     if backfill is not None:
         with caller.runtime.ledger.view(caller.tenant_id) as view:
             demand_open(view, backfill)

@@ -7,7 +7,6 @@ from urllib.parse import unquote
 
 import msgspec
 from fastapi import Depends, Query, Request, Response
-from fastapi.concurrency import run_in_threadpool
 from pydantic import Field, model_validator
 
 from services.metrics.api.door import (
@@ -118,7 +117,7 @@ async def push_events(
     conflict and 422 when invalid; batches 200.
     """
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    door = await run_in_threadpool(open_door, caller, backfill)
+    door = await open_door(caller, backfill)
     if media_type == "application/x-ndjson":
         return LineByLine(stream(request, door))
     if "ce-specversion" in request.headers:
