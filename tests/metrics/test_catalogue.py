@@ -62,6 +62,7 @@ CASES: list[tuple[str, dict[str, Any], list[Any], float]] = [
     ("lead-conversion", {}, h.LEADS, 0.5),
     ("churn-logo", {}, h.SPENDING, 0.25),
     ("nrr", {}, h.SUBSCRIPTIONS, 0.75),
+    ("nrr", {}, [*h.SUBSCRIPTIONS, *h.WON_BACK], 0.75),
     ("recurring-revenue", {}, h.SUBSCRIPTIONS, 220),
     ("abandonment-rate", {}, h.CALLS, 0.4),
     ("abandonment-rate", {"among": "queued"},

@@ -35,6 +35,33 @@ def test_had_asks_what_came_before_the_event_or_its_period(key: Key) -> None:
     assert shown(key, nothing, "2024-Q2") == [1]
 
 
+def test_had_can_ask_for_the_last_of_the_events_before_the_period(key: Key) -> None:
+    """Deal 1 was last written to, deal 2 last called; deal 3 was called on the very first day."""
+    key.events(
+        event("a1", ACTIVITY, "2024-01-10T09:00:00Z", _subject="deal/1", kind="call"),
+        event("a2", ACTIVITY, "2024-02-10", _subject="deal/1", kind="email"),
+        event("a3", ACTIVITY, "2024-01-10", _subject="deal/2", kind="email"),
+        event("a4", ACTIVITY, "2024-01-10T09:00:00Z", _subject="deal/2", kind="call"),
+        event("a5", ACTIVITY, "2024-04-01T00:00:00Z", _subject="deal/3", kind="call"),
+        *(closed(n, "2024-04-20") for n in "123"),
+    )
+    call = {"events": [ACTIVITY], "where": {"field": "kind", "value": "call"}}
+
+    def counted(**more: Any) -> list[Any]:
+        where = {"had": call, "before": "period", "which": "last", **more}
+        return shown(key, {**CLOSED, "where": where}, "2024-Q2")
+
+    assert counted() == [1]
+    assert counted(which="any") == [2]
+    assert counted(within="P90D") == [1]
+    assert counted(within="P60D") == [0]
+    wrong = {**CLOSED, "where": {"had": call, "which": "last"}}
+    body = {"key": "last", "name": "Last", "unit": "count", "definition": wrong}
+    refused = key.send("POST", "metrics", "/v1/metrics", json=body)
+    assert refused.status_code == 422
+    assert '"before": "period"' in refused.json()["detail"]
+
+
 def test_had_joins_by_a_field_and_finds_repeat_customers(key: Key) -> None:
     key.events(
         closed("1", "2024-01-10", account="A"), closed("2", "2024-02-10", account="A"),

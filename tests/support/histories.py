@@ -104,6 +104,11 @@ SUBSCRIPTIONS = [
     ev("commerce.subscription.changed", "05", "s/2", kind="cancelled"),
     money("commerce.subscription.changed", "06", 70, "s/3"),
 ]
+WON_BACK = [
+    money("commerce.subscription.changed", f"{DEC}01", 900, "s/4"),
+    ev("commerce.subscription.changed", f"{DEC}10", "s/4", kind="cancelled"),
+    money("commerce.subscription.changed", "20", 80, "s/4"),
+]
 OPEN = [
     ev(OPENED, f"{DEC}20", "d/1"), ev("crm.activity.logged", "20", "d/1", kind="call"),
     money(OPENED, "02", 400, "d/2"),

@@ -122,6 +122,17 @@ class HadFilter(_Closed):
         "event", description="Before the event itself, or before its period begins"
     )
     within: WindowText | None = Field(None, description="At most this long before")
+    which: Literal["any", "last"] = Field(
+        "any",
+        description="Whether any of the other events before will do, or only the last of them, "
+        "which then has to pass `where`; `last` looks from the beginning of the period",
+    )
+
+    @model_validator(mode="after")
+    def _last_before_a_period(self) -> HadFilter:
+        if self.which == "last" and self.before != "period":
+            raise ValueError('`"which": "last"` goes with `"before": "period"`')
+        return self
 
 
 class ThenFilter(_Closed):

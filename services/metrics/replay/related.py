@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from services.metrics.domain.filters import (
+    Filter,
     HadFilter,
     Predicate,
     RelatedFilter,
@@ -56,9 +57,15 @@ class Related:
 
     def __call__(self, related: RelatedFilter) -> Predicate:
         mine, _ = join_fields(related.by)
-        places = self._places(related)
+        places = self._places(related, step_of(related).where)
         window = parse_window(related.within) if related.within else None
         match related:
+            case HadFilter(which="last"):
+                every = self._places(related, None)
+                return lambda fields: self._had_last(
+                    every.get(_key(fields, mine), _NOWHERE),
+                    places.get(_key(fields, mine), _NOWHERE), fields, related, window,
+                )  # fmt: skip
             case HadFilter():
                 return lambda fields: self._had(
                     places.get(_key(fields, mine), _NOWHERE), fields, related, window
@@ -68,10 +75,10 @@ class Related:
                     places.get(_key(fields, mine), _NOWHERE), fields, window
                 )
 
-    def _places(self, related: RelatedFilter) -> Mapping[str | None, Places]:
-        """Where in time the other events stand, per value that they are joined by."""
+    def _places(self, related: RelatedFilter, where: Filter | None) -> Mapping[str | None, Places]:
+        """Where in time those of the other events stand that pass, per value that joins them."""
         step, (_, theirs) = step_of(related), join_fields(related.by)
-        passes = compile_filter(step.where, self)
+        passes = compile_filter(where, self)
         self._look_up_ranks(step.events)
         found: dict[str | None, Places] = defaultdict(Places)
         for row in self._history(step.events):
@@ -118,6 +125,17 @@ class Related:
             or any(position < self._rank(row) for _, position in self._of_day(places.timed, row))
         )
 
+    def _had_last(
+        self, every: Places, passing: Places, fields: Mapping[str, Any], asked: HadFilter,
+        window: Window | None,
+    ) -> bool:  # fmt: skip
+        """Whether the last of all the other events before the period is one of those that pass."""
+        end = self._end(fields, asked)
+        last = _last_before(every, end) if end else None
+        if end is None or last is None or last != _last_before(passing, end):
+            return False
+        return window is None or last[0] >= window.before(end[0], self._frame.calendar)
+
     def _of_day(self, places: Sequence[Place], row: Row) -> Sequence[Place]:
         """The places on the day of an event that has no time."""
         dusk = self._frame.dusk(row.moment)
@@ -160,6 +178,12 @@ class Related:
             or _any_after(places.timed, next_day, dusk)
             or any(position > self._rank(row) for _, position in self._of_day(places.timed, row))
         )
+
+
+def _last_before(places: Places, end: Place) -> Place | None:
+    """The last place before an end; on one day those with a time come after those without."""
+    lasts = ((kind, bisect_left(kind, end)) for kind in (places.timed, places.dated))
+    return max((kind[count - 1] for kind, count in lasts if count), default=None)
 
 
 def _any_between(places: Sequence[Place], begin: datetime | None, end: Place) -> bool:

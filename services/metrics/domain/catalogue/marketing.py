@@ -42,6 +42,7 @@ _ORDERS = {"revenue": total(ORDER, "amount"), "customers": distinct(ORDER, "cust
 # Who came and went within the period was no customer at its start.
 _CHURN = {"lost": count(CHURNED, had(ACQUIRED, None, before="period")), "start": before(_CUSTOMERS)}
 _PAYING = no(eq("kind", "cancelled"))
+_PAID_AT_THE_START = had(SUBSCRIPTION, _PAYING, before="period", which="last")
 
 
 def _cac(chosen: Chosen) -> tuple[str, dict[str, Json]]:
@@ -151,12 +152,11 @@ ENTRIES = (
           "ratio", "up", "lagging", "value",
           lambda c: derived(
               "kept / start",
-              kept=state([SUBSCRIPTION], every(_PAYING, had(SUBSCRIPTION, None, before="period")),
+              kept=state([SUBSCRIPTION], every(_PAYING, _PAID_AT_THE_START),
                          statistic="sum", field="amount"),
               start=before(state([SUBSCRIPTION], _PAYING, statistic="sum", field="amount"))), _G,
           audience="customer", drives=("revenue",),
-          traps="New customers are left out; one that was won back counts as kept, since its "
-          "subscription had begun before the period."),
+          traps="Customers who were none when the period began are left out, new or won back."),
     from_figure("grr", "Gross revenue retention", "the same without expansion", "ratio", "up",
                 "lagging", "value", _G, audience="customer", drives=("revenue",)),
     Entry("recurring-revenue", "Recurring revenue", "amounts of running subscriptions", "money",
