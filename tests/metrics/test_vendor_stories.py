@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 from urllib.parse import urlencode
 
@@ -24,7 +25,9 @@ def told(
     kind: str, *bodies: Any, form: bool = False, **mapping: Any
 ) -> list[tuple[str, dict[str, Any]]]:
     """What deliveries of one deal give, as (short name, data), in order of time."""
-    vendor, rules = VENDORS[kind], CrmMapping.model_validate(mapping)
+    vendor = VENDORS[kind]
+    rules = vendor.mapping.model_validate(mapping)
+    assert isinstance(rules, CrmMapping)
     observed = []
     for body in bodies:
         content = urlencode(body).encode() if form else json.dumps(body).encode()
@@ -74,6 +77,50 @@ def test_what_was_deleted_and_restored_is_open_again() -> None:
         change(at=DAY + HOUR, how="DELETE"), change(at=DAY + 2 * HOUR, how="UNDELETE"),
     )  # fmt: skip
     assert names(found) == ["opened", "deleted", "reopened"]
+
+
+PLATFORM: dict[str, Any] = {
+    "events": [
+        {
+            "type": "commerce.order.placed",
+            "when": {"field": "event", "value": "Order_Placed__e"},
+            "id": "{event_uuid}", "subject": "order/{Order__c}",
+            "time": {"column": "CreatedDate"},
+            "data": {"amount": "Total__c", "currency": {"value": "EUR"}},
+        }
+    ]
+}  # fmt: skip
+
+
+def test_a_platform_event_is_taken_by_the_sources_rules_in_every_envelope() -> None:
+    payload = {"CreatedDate": "2026-03-17T10:15:31.000Z", "CreatedById": "0057Q000006AbCdQAK",
+               "Order__c": "A-1", "Total__c": 1000.25}  # fmt: skip
+    bus = "aws.partner/salesforce.com/00D7Q000004KpXzUAK/0YL7Q0000000aBcWAI"
+    relay = {"id": "an-envelope", "detail-type": "Order_Placed__e", "source": bus}
+    known = {"replayId": 7, "EventUuid": "u-1"}
+    bodies: list[Any] = [
+        {**relay, "detail": {"payload": payload, "event": known}},
+        {**relay, "detail": {**payload, "EventUuid": "u-1"}},
+        {"channel": "/event/Order_Placed__e", "data": {"payload": payload, "event": known}},
+    ]
+    vendor = VENDORS["salesforce-events"]
+    rules = vendor.mapping.model_validate({"platform_events": PLATFORM})
+    for body in bodies:
+        made = vendor.translate(Delivery("", {}, json.dumps(body).encode(), NOW), rules, "/s")
+        (item,) = made.items
+        assert (item["id"], item["subject"], item["time"]) == (
+            "u-1", "order/A-1", "2026-03-17T10:15:31Z",
+        )  # fmt: skip
+        assert item["data"] == {"amount": Decimal("1000.25"), "currency": "EUR"}
+    other = {**relay, "detail-type": "Shipped__e", "detail": {"payload": payload}}
+    strange: list[Any] = [{"detail": payload}, [[]]]
+    for body, code in ((other, "unmapped_type"), *((one, "item") for one in strange)):
+        made = vendor.translate(Delivery("", {}, json.dumps(body).encode(), NOW), rules, "/s")
+        assert [fault.code for _, fault in made.faults] == [code]
+    own = vendor.mapping.model_validate({"platform_events": PLATFORM, "account": "00D0000000000AA"})
+    made = vendor.translate(Delivery("", {}, json.dumps(bodies[0]).encode(), NOW), own, "/s")
+    assert not made.items
+    assert "another organisation" in made.faults[0][1].detail
 
 
 def context(message: str, at: int, parameters: dict[str, Any]) -> dict[str, Any]:

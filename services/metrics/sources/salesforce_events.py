@@ -1,10 +1,13 @@
-"""Salesforce Change Data Capture: by Event Relay, AppFlow, or an own subscriber."""
+"""Salesforce's change events and platform events: by Event Relay, AppFlow, or an own subscriber."""
 
 from __future__ import annotations
 
 import re
 from typing import Any
 
+from pydantic import Field
+
+from services.metrics.domain.mapping import Mapping, Translator
 from services.metrics.sources.delivery import (
     GARBLED,
     Delivery,
@@ -21,22 +24,34 @@ from shared.clock import MICROSECOND
 from shared.errors import Fault
 
 
-def authenticate(delivery: Delivery, secrets: Secrets, mapping: CrmMapping) -> None:
+class EventsMapping(CrmMapping):
+    """What a CRM's own names mean, and how an organisation's own platform events become facts."""
+
+    platform_events: Mapping = Field(
+        default_factory=Mapping,
+        description="Rules as for files, over the fields of a platform event beside `event` (its "
+        "name, such as `Order_Placed__e`), `event_uuid` and `replay_id`",
+    )
+
+
+def authenticate(delivery: Delivery, secrets: Secrets, mapping: EventsMapping) -> None:
     """Salesforce signs nothing here; the hop before us adds the key."""
     demand_key(delivery, secrets)
 
 
-def translate(delivery: Delivery, mapping: CrmMapping, source: str) -> Translation:
-    """One observation per record of each change; a change event holds only what changed."""
+def translate(delivery: Delivery, mapping: EventsMapping, source: str) -> Translation:
+    """One observation per record of each change; a change event holds only what changed.
+
+    Platform events hold what their organisation made them for, and are taken by its rules.
+    """
     body = json_of(delivery)
     translation = Translation()
     for item in body if isinstance(body, list) else [body]:
-        change = _change_in(item)
-        if change is None:
-            fault = Fault("/", "This holds no ChangeEventHeader.", "item")
-            translation.faults.append((item, fault))
-            continue
         try:
+            change = _change_in(item)
+            if change is None:
+                _translate_event(item, translation, mapping, source)
+                continue
             _demand_own(item, mapping)
             _translate_change(change, translation, mapping, source)
         except GARBLED as error:
@@ -57,6 +72,44 @@ def _change_in(item: Any) -> dict[str, Any] | None:
     for name in ("detail", "payload", "data"):
         places += [place[name] for place in places if isinstance(place, dict) and name in place]
     return next((p for p in places if isinstance(p, dict) and "ChangeEventHeader" in p), None)
+
+
+def _translate_event(
+    item: Any, translation: Translation, mapping: EventsMapping, source: str
+) -> None:
+    """A platform event by the source's rules; one that none takes is kept in quarantine."""
+    row = _row_of(item)
+    if row is None:
+        fault = Fault("/", "This holds neither a ChangeEventHeader nor a platform event.", "item")
+        translation.faults.append((item, fault))
+        return
+    _demand_own(item, mapping)
+    made = Translator(mapping.platform_events, source, {}, {}).translate(row, "")
+    translation.items += made.items
+    translation.faults += [(item, fault) for fault in made.faults]
+    if not made.items and not made.faults:
+        detail = f"No rule of `platform_events` in the source's mapping takes {row['event']!r}."
+        translation.faults.append((item, Fault("/", detail, "unmapped_type")))
+
+
+def _row_of(item: Any) -> dict[str, Any] | None:
+    """A platform event's fields, its name and ids beside them, whichever envelope it came in."""
+    if not isinstance(item, dict):
+        return None
+    payload, wrappers = item, [item]
+    for name in ("detail", "data", "payload"):
+        if isinstance(payload.get(name), dict):
+            payload = payload[name]
+            wrappers.append(payload)
+    told = (item.get("detail-type"), str(item.get("channel", "")).rpartition("/")[2])
+    event = next((name for name in told if isinstance(name, str) and name.endswith("__e")), None)
+    if event is None:
+        return None
+    ids: dict[str, Any] = {}
+    for wrapper in wrappers:
+        ids |= wrapper["event"] if isinstance(wrapper.get("event"), dict) else {}
+    uuid = payload.get("EventUuid") or ids.get("EventUuid") or item.get("id")
+    return {**payload, "event": event, "event_uuid": uuid, "replay_id": ids.get("replayId")}
 
 
 def _translate_change(

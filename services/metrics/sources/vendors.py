@@ -80,6 +80,7 @@ VENDORS: dict[str, Vendor] = {
     ),
     "salesforce-events": Vendor(
         salesforce_events.authenticate, salesforce_events.translate,
+        salesforce_events.EventsMapping,
         settle=_deals(salesforce.STAGES), stages=salesforce.STAGES,
     ),
     "dataverse": Vendor(
