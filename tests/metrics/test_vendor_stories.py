@@ -160,6 +160,16 @@ def test_a_state_that_is_set_the_older_way_opens_a_deal_again() -> None:
     assert names(found) == ["closed won", "reopened"]
 
 
+def test_a_deal_that_is_assigned_has_another_owner() -> None:
+    given = {"Target": {"Id": "o-1", "LogicalName": "opportunity"},
+             "Assignee": {"Id": "u-2", "LogicalName": "systemuser"}}  # fmt: skip
+    found = told(
+        "dataverse", target("Update", DAY, ownerid={"Id": "u-1"}),
+        context("Assign", DAY + HOUR, given),
+    )  # fmt: skip
+    assert found == [("changed", {"owner": "u-2"})]
+
+
 def test_a_currency_that_the_mapping_does_not_name_is_not_the_home_currency() -> None:
     update = target("Update", DAY, stepname="2", estimatedvalue={"Value": 5},
                     transactioncurrencyid={"Id": "gbp"})  # fmt: skip

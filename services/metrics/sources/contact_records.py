@@ -93,6 +93,7 @@ def _genesys(record: dict[str, Any], source: str) -> dict[str, Any] | None:
     # An agent who did not respond can carry after-call work; only one who talked handled the call.
     handled = bool(agents.get("tTalk") or agents.get("tTalkComplete"))
     names = [p.get("participantName") for p in record["participants"] if p["purpose"] == "acd"]
+    media = [s.get("mediaType") for p in record["participants"] for s in p.get("sessions") or []]
     data = {
         "queue": next((name for name in names if name), None),
         "direction": record.get("originatingDirection") or "inbound",
@@ -101,6 +102,7 @@ def _genesys(record: dict[str, Any], source: str) -> dict[str, Any] | None:
         "hold": _seconds(agents.get("tHeldComplete") or agents.get("tHeld") or 0),
         "after_call": _seconds(agents.get("tAcw", 0)) if handled else 0,
         "abandoned": "tAbandon" in of_queue and not handled,
+        "channel": next((medium for medium in media if medium), None),
         "started": record["conversationStart"],
     }
     identity = record["conversationId"]

@@ -44,6 +44,8 @@ def translate(delivery: Delivery, mapping: CrmMapping, source: str) -> Translati
         message, kind = context["MessageName"], context["PrimaryEntityName"]
         if message in ("Win", "Lose") and "OpportunityClose" in parameters:
             _close(message, parameters["OpportunityClose"], context, translation, mapping)
+        elif message == "Assign" and kind == "opportunity":
+            _assign(parameters, context, translation)
         elif "EntityMoniker" in parameters and kind == "opportunity":
             _set_state(parameters, context, translation)
         elif kind == "opportunity" and (
@@ -95,6 +97,13 @@ def _set_state(
     at = _moment(context["OperationCreatedOn"])
     record = f"deal/{parameters['EntityMoniker']['Id']}"
     translation.observe(record, at, {"snapshot": True, "status": status})
+
+
+def _assign(parameters: dict[str, Any], context: dict[str, Any], translation: Translation) -> None:
+    """The older way in which a deal gets another owner."""
+    record = f"deal/{parameters['Target']['Id']}"
+    said = {"snapshot": True, "owner": parameters["Assignee"]["Id"]}
+    translation.observe(record, _moment(context["OperationCreatedOn"]), said)
 
 
 def _opportunity(
