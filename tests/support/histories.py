@@ -10,6 +10,7 @@ Json = dict[str, Any]
 JAN, DEC = "2024-01-", "2023-12-"
 CLOSED, OPENED = "crm.opportunity.closed", "crm.opportunity.opened"
 STAGE, MOVED = "crm.opportunity.stage_changed", "crm.opportunity.changed"
+REOPENED = "crm.opportunity.reopened"
 _numbers = iter(range(10**9))
 
 
@@ -62,6 +63,11 @@ CALLS = [
     call("08", wait=4, abandoned=True, customer="C"),
     call("09", wait=60, abandoned=True, customer="D"),
 ]  # fmt: skip
+OUTBOUND = [call(f"1{n}", direction="outbound", talk=60, resolved=True) for n in range(8)]
+REPEATED = [
+    call("05", customer="A"), call("06", customer="A", resolved=True),
+    call("07", customer="B", resolved=True), call("08", customer="B", direction="outbound"),
+]  # fmt: skip
 SHOP = [
     money("commerce.order.placed", f"{DEC}10", 50, customer="A", segment="b2c"),
     money("commerce.order.placed", "05", 100, customer="A", segment="b2b"),
@@ -83,6 +89,8 @@ SPENDING = [
     money("commerce.order.placed", "05", 100, customer="A"),
     money("commerce.order.placed", "05", 300, customer="B"),
 ]
+OTHER_COSTS = [money("cost.booked", "05", 500, category="it"),
+               money("cost.booked", "05", 1000, initiative="crm", category="sales")]  # fmt: skip
 LEADS = [
     ev("crm.lead.created", "01T10:00", "l/1", account="A"),
     ev("crm.activity.logged", "01T10:30", "l/1"),
@@ -97,6 +105,24 @@ STAGES = [
     ev(STAGE, "01", "d/2", stage="qualification"), deal("09", "d/2", "lost"),
     ev(STAGE, "03", "d/3", stage="qualification"), deal("08", "d/3"),
 ]  # fmt: skip
+OPENED_IN = [
+    ev(OPENED, "01", "d/1", stage="qualification"), ev(STAGE, "02", "d/1", stage="proposal"),
+    deal("09", "d/1"), ev(OPENED, "01", "d/2", stage="qualification"), deal("09", "d/2", "lost"),
+]  # fmt: skip
+LOST_AND_WON = [
+    deal("05", "d/1", "lost", amount=100), ev(REOPENED, "06", "d/1"),
+    deal("11", "d/1", amount=120),
+]  # fmt: skip
+WON_TWICE = [
+    deal("05", "d/1", amount=100), ev(REOPENED, "06", "d/1"), deal("11", "d/1", amount=120),
+]  # fmt: skip
+OPEN_AGAIN = [deal("05", "d/1", amount=100), ev(REOPENED, "06", "d/1"),
+              deal("07", "d/2", "lost", amount=100)]  # fmt: skip
+QUALIFICATIONS = [
+    ev("crm.lead.qualified", "03", "l/1", qualification="mql"),
+    ev("crm.lead.qualified", "04", "l/2", qualification="mql"),
+    ev("crm.lead.qualified", "09", "l/2", qualification="sql"),
+]
 SUBSCRIPTIONS = [
     money("commerce.subscription.changed", f"{DEC}05", 100, "s/1"),
     money("commerce.subscription.changed", f"{DEC}06", 100, "s/2"),
@@ -109,6 +135,11 @@ WON_BACK = [
     ev("commerce.subscription.changed", f"{DEC}10", "s/4", kind="cancelled"),
     money("commerce.subscription.changed", "20", 80, "s/4"),
 ]
+REPLACED = [
+    money("commerce.subscription.changed", f"{DEC}01", 100, "s/1", customer="A"),
+    ev("commerce.subscription.changed", "05", "s/1", kind="cancelled", customer="A"),
+    money("commerce.subscription.changed", "05", 120, "s/2", customer="A"),
+]
 OPEN = [
     ev(OPENED, f"{DEC}20", "d/1"), ev("crm.activity.logged", "20", "d/1", kind="call"),
     money(OPENED, "02", 400, "d/2"),
@@ -116,6 +147,10 @@ OPEN = [
     ev(OPENED, "03", "d/3"), ev(MOVED, "09", "d/3", expected_close="2024-03-01"),
     ev(OPENED, "04T10:00", "d/4"), deal("04T10:30", "d/4", amount=100, account="A"),
     *figure("sales-target", 500),
+]  # fmt: skip
+WON_AND_CHANGED = [
+    ev(OPENED, "02", "d/5"), ev(MOVED, "03", "d/5", expected_close="2024-05-01"), deal("05", "d/5"),
+    ev(MOVED, "07", "d/5", owner="ann"),
 ]  # fmt: skip
 ITEMS = [
     ev("work.item.started", "01T00:00", "i/1"),
@@ -138,6 +173,8 @@ RECORDS = [
     ev("crm.record.profiled", "09", "r/1", completeness="1", duplicates=0),
     ev("crm.record.profiled", "05", "r/2", completeness="0.6", duplicates=1),
 ]
+MOVED_TEAM = ev("work.item.state_changed", "01T02:00", "i/1", team="x")
+BLANK = ev("survey.response.received", "10", kind="csat")
 VOICES = [
     voice("05", kind="review", stars=5, sentiment="positive", audience="customer"),
     voice("06", kind="review", stars=2, sentiment="negative", audience="customer"),
@@ -157,4 +194,16 @@ AFTER_CALLS = [
 CAPTURED = [
     call("05T10:00", customer="A"), ev("crm.activity.logged", "05T18:00", "x", account="A"),
     call("05T10:00", customer="B"), ev("crm.activity.logged", "07T18:00", "x", account="B"),
+]  # fmt: skip
+AT_ITS_BEGINNING = [
+    call("05T10:30", customer="C"), ev("crm.activity.logged", "05T10:00", "x", account="C"),
+    call("05T10:30", customer="D", abandoned=True),
+]  # fmt: skip
+OF_ANOTHER_CASE = [
+    ev("survey.response.received", "06", "B", kind="nps", score=9, customer="B"),
+    call("01T10:00", customer="B"),
+    call(f"{DEC}01T10:00", customer="D"), call("25T10:00", customer="D"),
+    ev("survey.response.received", "26", "D", kind="csat", score=5, customer="D"),
+    ev("survey.response.received", "27", "E", kind="csat", score=5, customer="E"),
+    *(call(f"2{n}T10:00", customer="E") for n in (5, 6, 8)),
 ]  # fmt: skip

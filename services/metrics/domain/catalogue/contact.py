@@ -24,8 +24,11 @@ from services.metrics.domain.catalogue.entry import (
 
 _SATISFACTION, _EFFICIENCY = "customer satisfaction", "efficiency"
 _SURVEY = "survey.response.received"
-_ABANDONED, _ANSWERED = eq("abandoned", True), no(eq("abandoned", True))
-_HANDLED, _OFFERED = count(CALL, _ANSWERED), count(CALL)
+# Calls that we make are offered to nobody, and wait for nobody.
+_CAME_IN = no(eq("direction", "outbound"))
+_ANSWERED = no(eq("abandoned", True))
+_ABANDONED, _TAKEN = every(eq("abandoned", True), _CAME_IN), every(_ANSWERED, _CAME_IN)
+_HANDLED, _OFFERED = count(CALL, _ANSWERED), count(CALL, _CAME_IN)
 _DIMENSIONS = ("queue", "topic", "direction")
 _THRESHOLD = Option("threshold", 20, "T, in seconds")
 _SHORT = Option("short", 5, "s, in seconds: abandons before it are short")
@@ -36,10 +39,15 @@ def _short(chosen: Chosen) -> Json:
 
 
 def _abandonment(chosen: Chosen) -> Json:
-    among = {"queued": {"field": "queue", "op": "exists"}, "inbound": eq("direction", "inbound")}
-    which = among.get(chosen["among"])
-    abandoned = every(_ABANDONED, which) if which else _ABANDONED
-    return ratio(count(CALL, abandoned), count(CALL, which))
+    among = {"queued": compare("queue", "exists", True), "inbound": eq("direction", "inbound")}
+    which = every(_CAME_IN, among[chosen["among"]]) if chosen["among"] in among else _CAME_IN
+    return ratio(count(CALL, every(_ABANDONED, which)), count(CALL, which))
+
+
+def _without_short(chosen: Chosen) -> Json:
+    long = count(CALL, every(_ABANDONED, no(_short(chosen))))
+    offered = every(_CAME_IN, no(_short(chosen))) if chosen["from"] == "both" else _CAME_IN
+    return ratio(long, count(CALL, offered))
 
 
 def _hold(chosen: Chosen) -> Json:
@@ -49,45 +57,49 @@ def _hold(chosen: Chosen) -> Json:
 
 def _service_level(chosen: Chosen) -> Json:
     in_time = compare("wait", "lte", chosen["threshold"])
-    answered, abandoned = every(_ANSWERED, in_time), every(_ABANDONED, in_time)
+    answered, abandoned = every(_TAKEN, in_time), every(_ABANDONED, in_time)
     match chosen["abandons"]:
         case "ignored":
-            return ratio(count(CALL, answered), count(CALL, no(abandoned)))
+            return ratio(count(CALL, answered), count(CALL, every(_CAME_IN, no(abandoned))))
         case "positive":
             return ratio(count(CALL, {"any": [answered, abandoned]}), _OFFERED)
         case "answered_only":
-            return ratio(count(CALL, answered), _HANDLED)
+            return ratio(count(CALL, answered), count(CALL, _TAKEN))
         case "short_removed":
-            return ratio(count(CALL, answered), count(CALL, no(_short(chosen))))
+            return ratio(count(CALL, answered), count(CALL, every(_CAME_IN, no(_short(chosen)))))
         case _:
             return ratio(count(CALL, answered), _OFFERED)
 
 
 def _fcr(chosen: Chosen) -> Json:
-    again = then(CALL, None, "customer", within=chosen["window"])
-    first_time = every(eq("resolved", True), no(again))
-    if chosen["among"] == "contacts":
-        return ratio(count(CALL, first_time), _OFFERED)
-    first = no(had(CALL, None, "customer", within=chosen["window"]))
-    return ratio(count(CALL, every(first_time, first)), count(CALL, first))
+    within = chosen["window"]
+    again = then(CALL, _CAME_IN, "customer", within=within)
+    first = every(_CAME_IN, no(had(CALL, _TAKEN, "customer", within=within)))
+    resolved = count(CALL, every(first, _TAKEN, eq("resolved", True), no(again)))
+    return ratio(resolved, _OFFERED if chosen["among"] == "contacts" else count(CALL, first))
+
+
+def _answered(kind: str) -> Json:
+    """Responses of a kind that have a score: who left it out has not answered."""
+    return every(eq("kind", kind), compare("score", "exists", True))
 
 
 def _csat(chosen: Chosen) -> Json:
-    kind = eq("kind", "csat")
+    kind = _answered("csat")
     if chosen["measure"] == "mean":
         return of("average", _SURVEY, "score", kind)
     return ratio(count(_SURVEY, every(kind, compare("score", "gte", 4))), count(_SURVEY, kind))
 
 
 def _ces(chosen: Chosen) -> Json:
-    kind = eq("kind", "ces")
+    kind = _answered("ces")
     if chosen["measure"] == "mean":
         return of("average", _SURVEY, "score", kind)
     return ratio(count(_SURVEY, every(kind, compare("score", "gte", 5))), count(_SURVEY, kind))
 
 
 def _nps(chosen: Chosen) -> Json:
-    kind = eq("kind", "nps")
+    kind = _answered("nps")
     return derived(
         "100 * (promoters - detractors) / responses",
         promoters=count(_SURVEY, every(kind, compare("score", "gte", 9))),
@@ -104,13 +116,13 @@ ENTRIES = (
           convention="Amazon Connect documents", drives=("csat",),
           options=(Option("among", "offered", "All calls, those with a queue, or the inbound ones",
                           ("offered", "queued", "inbound")),),
-          traps="Callbacks are not counted as abandoned."),
+          traps="Calls that we make are not offered."),
     Entry("abandonment-excl-short", "Abandonment without short calls",
           "(abandoned - short) / (offered - short)", "ratio", "down", "leading", "value",
-          lambda c: ratio(count(CALL, every(_ABANDONED, no(_short(c)))),
-                          count(CALL, no(_short(c)))), _SATISFACTION, audience="customer",
-          options=(_SHORT,), dimensions=_DIMENSIONS, convention="WFM Labs glossary: 5 s",
-          traps="Also seen: short calls taken from the numerator only."),
+          _without_short, _SATISFACTION, audience="customer", dimensions=_DIMENSIONS,
+          options=(_SHORT, Option("from", "both", "Whether short calls are taken from the offered "
+                                  "ones, too", ("both", "numerator"))),
+          convention="WFM Labs glossary: 5 s", traps="Calls that we make are not offered."),
     Entry("ata", "Average time to abandon", "sum of waits of abandoned / abandoned", "s", "none",
           "leading", "operational",
           lambda c: of("average", CALL, "wait", every(_ABANDONED, compare(
@@ -119,9 +131,9 @@ ENTRIES = (
           options=(Option("short", 0, "s, in seconds: abandons before it are left out"),),
           traps="Higher is not simply better."),
     Entry("asa", "Average speed of answer", "sum of waits of answered / answered", "s", "down",
-          "leading", "operational", lambda c: of("average", CALL, "wait", _ANSWERED),
+          "leading", "operational", lambda c: of("average", CALL, "wait", _TAKEN),
           _EFFICIENCY, audience="customer", dimensions=_DIMENSIONS,
-          traps="Abandoned calls are not included."),
+          traps="Abandoned calls are not included, nor those that we make."),
     Entry("service-level", "Service level", "answered within T / offered", "ratio", "up",
           "leading", "operational", _service_level, _EFFICIENCY, audience="customer",
           dimensions=_DIMENSIONS, drives=("csat",),
@@ -154,14 +166,15 @@ ENTRIES = (
     from_figure("utilisation", "Utilisation", "handling / paid time", "ratio", "band", "leading",
                 "operational", _EFFICIENCY),
     Entry("fcr", "First-contact resolution",
-          "resolved without another contact within the window / contacts", "ratio", "up",
-          "lagging", "value", _fcr, _SATISFACTION, audience="customer", dimensions=_DIMENSIONS,
+          "resolved with the first contact, without another within the window / contacts",
+          "ratio", "up", "lagging", "value", _fcr, _SATISFACTION, audience="customer",
+          dimensions=_DIMENSIONS,
           options=(Option("window", "P7D", "When another contact is a repeat",
                           ("P1D", "P3D", "P7D", "P30D")),
                    Option("among", "contacts", "All contacts, or those that are no repeat",
                           ("contacts", "first_contacts"))), convention="Foundever",
-          drives=("csat",), traps="By customer, whatever the topic; provisional until the window "
-          "has passed."),
+          drives=("csat",), traps="By customer, whatever the topic; calls that we make are no "
+          "contacts; provisional until the window has passed."),
     Entry("csat", "Customer satisfaction", "answers 4 and 5 / all, or the mean", "ratio", "up",
           "lagging", "value", _csat, _SATISFACTION, audience="customer", options=(_MEASURE,),
           unit_of=lambda c: "score" if c["measure"] == "mean" else "ratio",

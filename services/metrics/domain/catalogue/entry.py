@@ -10,6 +10,7 @@ Json = dict[str, Any]
 Chosen = Mapping[str, Any]
 CLOSED, OPENED = "crm.opportunity.closed", "crm.opportunity.opened"
 STAGE, CHANGED = "crm.opportunity.stage_changed", "crm.opportunity.changed"
+REOPENED, DELETED = "crm.opportunity.reopened", "crm.opportunity.deleted"
 ACTIVITY, LEAD, QUALIFIED = "crm.activity.logged", "crm.lead.created", "crm.lead.qualified"
 ACQUIRED, CHURNED = "crm.customer.acquired", "crm.customer.churned"
 ORDER, SPEND, CALL = "commerce.order.placed", "marketing.spend.recorded", "contact.call.completed"
@@ -80,11 +81,14 @@ def no(part: Json) -> Json:
     return {"not": part}
 
 
-def step(event: str, where: Json | None = None) -> Json:
-    return {"events": [event], "where": where} if where else {"events": [event]}
+def step(event: str | list[str], where: Json | None = None) -> Json:
+    events = [event] if isinstance(event, str) else event
+    return {"events": events, "where": where} if where else {"events": events}
 
 
-def had(event: str, where: Json | None = None, by: Any = "subject", **more: Any) -> Json:
+def had(
+    event: str | list[str], where: Json | None = None, by: Any = "subject", **more: Any
+) -> Json:
     return {"had": step(event, where), "by": by, **more}
 
 
@@ -107,6 +111,11 @@ def total(event: str, name: str, where: Json | None = None) -> Json:
 def distinct(event: str, name: str | None = None, where: Json | None = None) -> Json:
     found = {"kind": "distinct", **step(event, where)}
     return {**found, "field": name} if name else found
+
+
+def last_of_each(part: Json) -> Json:
+    """Of each deal its last closing in the period, unless it was opened again or deleted."""
+    return {**part, "per_subject": "last_in_period", "undone_by": [REOPENED, DELETED]}
 
 
 def ratio(numerator: Json, denominator: Json) -> Json:
@@ -142,9 +151,14 @@ def observed(figure: str) -> Json:
 
 
 WON = eq("outcome", "won")
-OPEN_DEALS = [OPENED, STAGE, CHANGED, "crm.opportunity.reopened", CLOSED,
-              "crm.opportunity.deleted"]  # fmt: skip
-IS_OPEN = no(compare("$type", "in", [CLOSED, "crm.opportunity.deleted"]))
+# Without changes, since one that comes after the closing does not open a deal again.
+OPEN_DEALS = [OPENED, STAGE, REOPENED, CLOSED, DELETED]
+IS_OPEN = no(compare("$type", "in", [CLOSED, DELETED]))
+# Where a deal says in which stage it is: a deal is opened in its first one.
+IN_STAGE = [OPENED, STAGE, REOPENED]
+CLOSINGS = Option(
+    "closings", "last", "Of a deal that was closed more than once in the period its last closing, "
+    "and none where it was opened again or deleted; or each closing", ("last", "each"))  # fmt: skip
 UNFED = "No canonical event carries its parts; it is fed as a figure with `metric.observed`."
 
 

@@ -16,6 +16,7 @@ from services.metrics.domain.catalogue.entry import (
     Json,
     Option,
     before,
+    compare,
     count,
     derived,
     distinct,
@@ -35,21 +36,36 @@ _SPEND, _REVENUE = total(SPEND, "amount"), total(SPEND, "revenue")
 _NEW, _LOST = count(ACQUIRED), count(CHURNED)
 _CUSTOMERS = state([ACQUIRED, CHURNED], eq("$type", ACQUIRED))
 _MARGIN = Option("margin", 1, "Margin as a fraction of revenue; 1 takes revenue for margin")
-_COSTS = Option("costs", "paid", "Recorded marketing spend only, or with all costs booked",
-                ("paid", "fully_loaded"))  # fmt: skip
+_COSTS = (
+    Option("costs", "paid", "Recorded marketing spend only, or with the costs booked for selling",
+           ("paid", "fully_loaded")),
+    Option("categories", ("sales", "marketing"), "Categories of the booked costs; those without "
+           "one count, those of an initiative do not"),
+)  # fmt: skip
 _BY_CHANNEL = ("channel", "campaign")
 _ORDERS = {"revenue": total(ORDER, "amount"), "customers": distinct(ORDER, "customer")}
-# Who came and went within the period was no customer at its start.
-_CHURN = {"lost": count(CHURNED, had(ACQUIRED, None, before="period")), "start": before(_CUSTOMERS)}
+# Who came and went within the period was no customer at its start, and who came back is none lost.
+_AT_THE_START = had([ACQUIRED, CHURNED], eq("$type", ACQUIRED), before="period", which="last")
+_LOST_AT_THE_END = {**count(CHURNED, _AT_THE_START), "per_subject": "last_in_period",
+                    "undone_by": [ACQUIRED]}  # fmt: skip
+_CHURN = {"lost": _LOST_AT_THE_END, "start": before(_CUSTOMERS)}
 _PAYING = no(eq("kind", "cancelled"))
-_PAID_AT_THE_START = had(SUBSCRIPTION, _PAYING, before="period", which="last")
+# The same subscription, or another one of the customer's.
+_PAID_AT_THE_START = {
+    "any": [had(SUBSCRIPTION, _PAYING, by, before="period", which="last")
+            for by in ("subject", "customer")]
+}  # fmt: skip
 
 
 def _cac(chosen: Chosen) -> tuple[str, dict[str, Json]]:
     inputs = {"spend": _SPEND, "new": _NEW}
     if chosen["costs"] == "paid":
         return "spend / new", inputs
-    return "(spend + booked) / new", {**inputs, "booked": total("cost.booked", "amount")}
+    # What was booked for an initiative is no cost of selling.
+    selling = {"any": [compare("category", "in", list(chosen["categories"])),
+                       compare("category", "exists", False)]}  # fmt: skip
+    booked = total("cost.booked", "amount", every(compare("initiative", "exists", False), selling))
+    return "(spend + booked) / new", {**inputs, "booked": booked}
 
 
 def _cltv(chosen: Chosen) -> tuple[str, dict[str, Json]]:
@@ -81,6 +97,14 @@ def _conversion(first: str, last: str, by: str) -> Json:
             "join": joined}  # fmt: skip
 
 
+def _mql_sql(chosen: Chosen) -> Json:
+    if chosen["by"] == "events":
+        return _conversion(LEAD, QUALIFIED, "subject")
+    qualified = (step(QUALIFIED, eq("qualification", name)) for name in ("mql", "sql"))
+    return {**_conversion(QUALIFIED, QUALIFIED, "subject"),
+            **dict(zip(("from", "to"), qualified, strict=True))}  # fmt: skip
+
+
 ENTRIES = (
     Entry("cpl", "Cost per lead", "campaign spend / leads", "money", "down", "leading", "value",
           lambda c: ratio(_SPEND, total(SPEND, "leads") if c["leads"] == "reported"
@@ -96,10 +120,10 @@ ENTRIES = (
           traps="The action may be a registration, not a customer."),
     Entry("cac", "Customer acquisition cost", "(sales + marketing cost) / new customers", "money",
           "down", "lagging", "value", lambda c: derived(_cac(c)[0], **_cac(c)[1]), _G,
-          options=(_COSTS,), convention="Marketing formula pages",
+          options=_COSTS, convention="Marketing formula pages",
           traps="Spend of this period, customers of this period: the cycle lies between them."),
     Entry("cac-payback", "CAC payback", "CAC / (monthly revenue per customer x margin)", "months",
-          "down", "lagging", "value", _payback, _G, options=(_COSTS, _MARGIN),
+          "down", "lagging", "value", _payback, _G, options=(*_COSTS, _MARGIN),
           convention="Marketing formula pages",
           traps="Ask by month: the result is in periods of the question."),
     Entry("cltv-simple", "Customer lifetime value", "margin x revenue per customer / churn",
@@ -113,7 +137,7 @@ ENTRIES = (
                    Option("first_payment", "at_once", "At once, or after the first period",
                           ("at_once", "after_one_period"))), traps="Say which payment is first."),
     Entry("ltv-cac", "LTV to CAC", "CLTV / CAC", "x", "up", "lagging", "value",
-          lambda c: _joined(_cltv(c), _cac(c), operator="/"), _G, options=(_COSTS, _MARGIN),
+          lambda c: _joined(_cltv(c), _cac(c), operator="/"), _G, options=(*_COSTS, _MARGIN),
           convention="Marketing formula pages", traps="A ratio of two estimates; 3 is usual."),
     Entry("romi", "Return on marketing", "(revenue x margin - spend) / spend", "ratio", "up",
           "lagging", "value", lambda c: derived(
@@ -127,9 +151,11 @@ ENTRIES = (
           "customers by channel / spend by channel", "x", "up", "lagging", "value",
           lambda c: ratio(_NEW, _SPEND), _G, dimensions=("channel",),
           traps="By the channel that the event carries; group by channel."),
-    Entry("mql-sql", "MQL to SQL", "qualified in the cohort / created in the cohort", "ratio",
-          "up", "leading", "value", lambda c: _conversion(LEAD, QUALIFIED, "subject"), _G,
-          audience="prospect", drives=("revenue",), traps="A cohort, 90 days."),
+    Entry("mql-sql", "MQL to SQL", "accepted in the cohort / cohort", "ratio",
+          "up", "leading", "value", _mql_sql, _G,
+          audience="prospect", drives=("revenue",), traps="A cohort, 90 days.",
+          options=(Option("by", "events", "Leads created and qualified, or qualified as `mql` "
+                          "and `sql`", ("events", "qualification")),)),
     Entry("sql-opp", "SQL to opportunity", "with an opportunity / qualified", "ratio", "up",
           "leading", "value", lambda c: _conversion(QUALIFIED, OPENED, c["join"]), _G,
           audience="prospect", drives=("revenue",), traps="A cohort, 90 days.",
@@ -144,7 +170,7 @@ ENTRIES = (
           "down", "lagging", "value", lambda c: derived("lost / start", **_CHURN), _G,
           audience="customer", drives=("revenue",),
           traps="Of those who were customers at the start; who came and went within the period "
-          "does not count."),
+          "does not count, nor who was back at its end."),
     from_figure("churn-revenue", "Revenue churn", "recurring revenue lost / at the start", "ratio",
                 "down", "lagging", "value", _G, audience="customer", drives=("revenue",)),
     Entry("nrr", "Net revenue retention",
@@ -162,5 +188,6 @@ ENTRIES = (
     Entry("recurring-revenue", "Recurring revenue", "amounts of running subscriptions", "money",
           "up", "lagging", "value",
           lambda c: state([SUBSCRIPTION], _PAYING, statistic="sum", field="amount"), _G,
-          audience="customer", drives=("revenue",), dimensions=("plan",)),
+          audience="customer", drives=("revenue",), dimensions=("plan",),
+          traps="One that was cancelled runs again once an event says so in `kind`."),
 )  # fmt: skip

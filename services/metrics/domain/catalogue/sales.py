@@ -7,6 +7,8 @@ from services.metrics.domain.catalogue.entry import (
     ACTIVITY,
     CHANGED,
     CLOSED,
+    CLOSINGS,
+    IN_STAGE,
     IS_OPEN,
     LEAD,
     OPEN_DEALS,
@@ -26,6 +28,7 @@ from services.metrics.domain.catalogue.entry import (
     every,
     from_figure,
     had,
+    last_of_each,
     no,
     observed,
     of,
@@ -38,6 +41,9 @@ from services.metrics.domain.catalogue.entry import (
 
 _G = "sales"
 _WON, _CLOSED = count(CLOSED, WON), count(CLOSED)
+_SUMMED = Option(
+    "closings", "each", "Each closing, so that periods add up; or of a deal that was closed more "
+    "than once in the period its last one", ("each", "last"))  # fmt: skip
 _REVENUE = total(CLOSED, "amount", WON)
 _BASIS = Option("basis", "deals", "Won deals by account, or orders by customer",
                 ("deals", "orders"))  # fmt: skip
@@ -45,9 +51,14 @@ _STATISTIC = Option("statistic", "median", "Median, or the mean, which few long 
                     ("median", "average"))  # fmt: skip
 
 
+def _counted(chosen: Chosen, part: Json) -> Json:
+    """Closings as they are chosen to count."""
+    return last_of_each(part) if chosen["closings"] == "last" else part
+
+
 def _win_rate(chosen: Chosen) -> Json:
     if chosen["cohort"] == "closed":
-        return ratio(_WON, _CLOSED)
+        return ratio(_counted(chosen, _WON), _counted(chosen, _CLOSED))
     became = {"kind": "conversion", "from": step(OPENED), "as": "count"}
     return ratio({**became, "to": step(CLOSED, WON)}, {**became, "to": step(CLOSED)})
 
@@ -57,7 +68,7 @@ def _coverage(chosen: Chosen) -> Json:
     given = {"target": observed("sales-target"), "won": _REVENUE}
     if chosen["target"] == "full":
         del given["won"]
-    pipeline = state(OPEN_DEALS, IS_OPEN, statistic="sum", field="amount")
+    pipeline = state([*OPEN_DEALS, CHANGED], IS_OPEN, statistic="sum", field="amount")
     return derived(f"pipeline / {target}", pipeline=pipeline, **given)
 
 
@@ -82,13 +93,13 @@ def _bought_before(chosen: Chosen) -> Json:
 
 
 def _revenue(chosen: Chosen) -> Json:
-    return total(ORDER, "amount") if chosen["basis"] == "orders" else _REVENUE
+    return total(ORDER, "amount") if chosen["basis"] == "orders" else _counted(chosen, _REVENUE)
 
 
 def _stage_conversion(chosen: Chosen) -> Json:
     later = compare("stage", "in", list(chosen["to_stages"]))
     return {
-        "kind": "conversion", "from": step(STAGE, eq("stage", chosen["from_stage"])),
+        "kind": "conversion", "from": step(IN_STAGE, eq("stage", chosen["from_stage"])),
         "to": {"events": [STAGE, CLOSED], "where": {"any": [later, WON]}},
         "within": chosen["within"],
     }  # fmt: skip
@@ -105,12 +116,13 @@ ENTRIES = (
           "lagging", "value", _win_rate, _G, drives=("revenue",),
           dimensions=("region", "owner", "product"),
           options=(Option("cohort", "closed", "Deals closed in the period, or opened in it",
-                          ("closed", "created")),),
+                          ("closed", "created")), CLOSINGS),
           traps="Open and disqualified deals do not count; those opened in a period stay "
           "provisional."),
     Entry("win-rate-value", "Win rate by value", "sum of won amounts / sum of closed amounts",
-          "ratio", "up", "lagging", "value", lambda c: ratio(_REVENUE, total(CLOSED, "amount")), _G,
-          drives=("revenue",), dimensions=("region", "owner", "product"),
+          "ratio", "up", "lagging", "value",
+          lambda c: ratio(_counted(c, _REVENUE), _counted(c, total(CLOSED, "amount"))), _G,
+          drives=("revenue",), dimensions=("region", "owner", "product"), options=(CLOSINGS,),
           traps="The amount at closing; it can move against the count."),
     Entry("stage-conversion", "Stage conversion",
           "distinct deals that came to a later stage / distinct deals that entered a stage",
@@ -129,11 +141,12 @@ ENTRIES = (
           "lagging", "value", _cycle, _G, options=(_STATISTIC,), drives=("revenue",),
           dimensions=("region", "owner", "product"), traps="Won deals only; from their opening."),
     Entry("avg-deal-size", "Average deal size", "sum of won amounts / won", "money", "up",
-          "lagging", "value", lambda c: of(c["statistic"], CLOSED, "amount", WON,
-                                           **({"q": 0.5} if c["statistic"] != "average" else {})),
+          "lagging", "value", lambda c: _counted(c, of(
+              c["statistic"], CLOSED, "amount", WON,
+              **({"q": 0.5} if c["statistic"] != "average" else {}))),
           _G, drives=("revenue",), dimensions=("region", "owner", "product"),
           options=(Option("statistic", "average", "The mean, or the median beside it",
-                          ("average", "percentile")),)),
+                          ("average", "percentile")), CLOSINGS)),
     Entry("repeat-customer-share", "Repeat customers' share",
           "customers with two purchases ever, one in the period / customers of the period",
           "ratio", "up", "lagging", "value",
@@ -166,14 +179,17 @@ ENTRIES = (
           "on which it is taken."),
     from_figure("discount-rate", "Discount rate", "sum of discounts / sum of list prices", "ratio",
                 "down", "leading", "operational", _G),
-    Entry("slippage", "Slippage", "deals whose expected close moved / open deals at the end",
+    Entry("slippage", "Slippage", "open deals whose expected close was moved / open deals",
           "ratio", "down", "leading", "operational",
-          lambda c: ratio(distinct(CHANGED, None, compare("expected_close", "exists", True)),
-                          state(OPEN_DEALS, IS_OPEN)), _G),
+          lambda c: ratio(state(OPEN_DEALS, every(IS_OPEN, had(
+              CHANGED, compare("expected_close", "exists", True)))), state(OPEN_DEALS, IS_OPEN)),
+          _G, traps="At the period's end; a date that was moved forward counts, too."),
     Entry("no-decision-share", "No-decision share", "lost without decision / closed", "ratio",
           "down", "leading", "operational",
-          lambda c: ratio(count(CLOSED, eq("reason", c["reason"])), _CLOSED), _G,
-          options=(Option("reason", "no_decision", "The reason that stands for no decision"),)),
+          lambda c: ratio(_counted(c, count(CLOSED, eq("reason", c["reason"]))),
+                          _counted(c, _CLOSED)), _G,
+          options=(Option("reason", "no_decision", "The reason that stands for no decision"),
+                   CLOSINGS)),
     Entry("lead-response-time", "Lead response time", "median of first touch - creation", "min",
           "down", "leading", "operational",
           lambda c: {"kind": "duration", "from": step(LEAD), "to": step(ACTIVITY),
@@ -181,7 +197,7 @@ ENTRIES = (
           options=(Option("clock", "elapsed", "Elapsed time, or business hours",
                           ("elapsed", "business")),), drives=("win-rate",)),
     Entry("revenue", "Revenue", "sum of won amounts", "money", "up", "lagging", "value",
-          _revenue, _G, options=(_BASIS,), dimensions=("region", "owner", "product")),
+          _revenue, _G, options=(_BASIS, _SUMMED), dimensions=("region", "owner", "product")),
     Entry("new-customers", "New customers", "customers acquired", "count", "up", "lagging",
           "value", _new_customers, _G, drives=("revenue",), audience="customer",
           options=(Option("rule", "acquired", "As the source says, or by the first won deal",
@@ -201,8 +217,9 @@ ENTRIES = (
         for kind, name in (("upsell", "Upsell"), ("cross_sell", "Cross-sell"))
     ),
     Entry("loss-reasons", "Loss reasons", "lost deals by reason", "count", "down", "lagging",
-          "operational", lambda c: count(CLOSED, eq("outcome", "lost")), _G,
-          dimensions=("reason", "region", "product"), traps="Group by reason."),
+          "operational", lambda c: _counted(c, count(CLOSED, eq("outcome", "lost"))), _G,
+          dimensions=("reason", "region", "product"), options=(CLOSINGS,),
+          traps="Group by reason."),
     Entry("customer-base", "Customer base", "customers with a purchase in the last N months",
           "count", "up", "lagging", "value",
           lambda c: over(_buyers(c), trailing=c["window"]) if c["window"]

@@ -6,10 +6,10 @@ from services.metrics.domain.catalogue.entry import (
     ACTIVITY,
     CALL,
     CLOSED,
+    IN_STAGE,
     IS_OPEN,
     OPEN_DEALS,
     OPENED,
-    STAGE,
     WON,
     Chosen,
     Entry,
@@ -27,6 +27,7 @@ from services.metrics.domain.catalogue.entry import (
     of,
     ratio,
     state,
+    then,
 )
 
 _VOICES, _BYPASS = "feedback", "work that bypasses the system"
@@ -46,10 +47,19 @@ def _active_before(chosen: Chosen) -> Json:
 
 
 def _all_stages(chosen: Chosen) -> Json:
-    return every(*(had(STAGE, eq("stage", name)) for name in chosen["stages"]))
+    return every(*(had(IN_STAGE, eq("stage", name)) for name in chosen["stages"]))
 
 
-_TWO_CALLS = had(CALL, had(CALL, None, "customer"), "customer")
+def _satisfied(chosen: Chosen) -> Json:
+    near = {"within": chosen["window"]}
+    two_calls = had(CALL, had(CALL, None, "customer", **near), "customer", **near)
+    # The answer to a call that is followed by another one was not the last.
+    last = no(then(CALL, None, "customer", within="P7D"))
+    positive = compare("score", "gte", chosen["positive"])
+    satisfied = every(eq("kind", chosen["kind"]), positive, two_calls, last)
+    return {**distinct(_SURVEY, "customer", satisfied), "per_subject": "last_in_period"}
+
+
 _TOUCH = (
     Option("within", "", "How long before closing an activity counts; empty: ever"),
     Option("kinds", (), "Kinds of activity that count; empty: all"),
@@ -59,12 +69,12 @@ ENTRIES = (
     Entry("satisfied-after-calls", "Satisfied after calls",
           "customers whose last answer after two or more calls is positive", "count", "up",
           "leading", "value",
-          lambda c: {**distinct(_SURVEY, "customer", every(
-              compare("score", "gte", c["positive"]), _TWO_CALLS)),
-              "per_subject": "last_in_period"}, _VOICES, audience="customer",
-          options=(Option("positive", 4, "From which score on an answer is positive"),),
+          _satisfied, _VOICES, audience="customer",
+          options=(Option("kind", "csat", "Which survey's answers"),
+                   Option("positive", 4, "From which score on an answer is positive"),
+                   Option("window", "P30D", "How close calls and answer of one case lie")),
           traps="Answers are told apart by their subject, which should be the customer. Look at "
-          "the share and the response rate beside it."),
+          "the share and the response rate beside it; provisional for a week."),
     Entry("positive-feedback-share", "Positive feedback", "positive / (positive + negative)",
           "ratio", "up", "leading", "value",
           lambda c: ratio(count(_FEEDBACK, _POSITIVE),

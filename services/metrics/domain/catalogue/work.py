@@ -36,6 +36,15 @@ _ITEMS: dict[str, Any] = {"dimensions": ("type", "team"), "convention": "flowfra
 _LICENSED = had(_LICENCE, None, "user")
 _USERS, _ASSIGNED = distinct(_ACTIVE, "user"), over(distinct(_LICENCE, "user"), since="start")
 
+_TAKEN_CALLS = no(eq("abandoned", True))
+_CAPTURED = {
+    "any": [
+        near(ACTIVITY, None, by, within="P1D")
+        for near in (then, had)
+        for by in ("subject", {"from": "customer", "to": "account"})
+    ]
+}
+
 
 def _active(days: str) -> Json:
     return over(_USERS, trailing=days)
@@ -60,7 +69,8 @@ ENTRIES = (
           lambda c: {"kind": "time_in_state", "statistic": "share_of_total",
                      "enter": {"events": [_STARTED, _MOVED], "where": {
                          "any": [eq("$type", _STARTED), eq("active", True)]}},
-                     "leave": {"events": [_MOVED, _DONE], "where": no(eq("active", True))},
+                     "leave": {"events": [_MOVED, _DONE], "where": {
+                         "any": [eq("$type", _DONE), eq("active", False)]}},
                      "done": step(_DONE)}, _FLOW,
           traps="Pooled over items, never a mean of ratios; an item is active from its start.",
           **_ITEMS),
@@ -133,12 +143,12 @@ ENTRIES = (
           options=(Option("complete", 0.9, "From which completeness on"),
                    Option("current", "P12M", "How old the last check may be"))),
     Entry("interaction-capture", "Interaction capture",
-          "calls with a CRM activity within a day / calls", "ratio", "up", "leading",
-          "operational",
-          lambda c: ratio(count(CALL, {"any": [
-              then(ACTIVITY, None, by, within="P1D") for by in (
-                  "subject", {"from": "customer", "to": "account"})]}), count(CALL)), _DATA,
-          traps="Joined by subject, or by the customer of the call and account of the activity."),
+          "answered calls with a CRM activity within a day / answered calls", "ratio", "up",
+          "leading", "operational",
+          lambda c: ratio(count(CALL, every(_TAKEN_CALLS, _CAPTURED)), count(CALL, _TAKEN_CALLS)),
+          _DATA,
+          traps="Joined by subject, or by the customer of the call and account of the activity; "
+          "an activity may be dated at the call's beginning."),
     Entry("launch-enquiries", "Enquiries about a launch", "calls about a topic", "count", "none",
           "leading", "operational",
           lambda c: count(CALL, compare("topic", "contains", c["topic"])), "efficiency",
