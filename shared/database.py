@@ -222,6 +222,8 @@ def _raised_alike() -> Iterator[None]:
         raise IntegrityError(None, None, error) from error
     except psycopg.OperationalError as error:
         raise OperationalError(None, None, error) from error
+    except psycopg.Error as error:
+        raise DBAPIError(None, None, error) from error
 
 
 def sqlite_path(url: str) -> Path | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
+from itertools import pairwise
 from zoneinfo import ZoneInfo, available_timezones
 
 _DAY = 86_400
@@ -60,12 +61,18 @@ class Zone:
     def __init__(self, transitions: Transitions) -> None:
         self._seconds = [second for second, _ in transitions]
         self._offsets = [offset for _, offset in transitions]
+        self.begun = _begun_days(transitions)
 
     def local(self, moment: datetime) -> datetime:
         """The wall time of a moment, without zone."""
         return moment.replace(tzinfo=None) + timedelta(seconds=self._offset_at(moment))
 
     def day_of(self, moment: datetime) -> date:
+        """The local day; one that has begun goes on although clocks are set back before it."""
+        second = (moment - _EPOCH) // timedelta(seconds=1)
+        for begin, end, day in self.begun:
+            if begin <= second < end:
+                return date.fromordinal(day)
         return self.local(moment).date()
 
     def moment(self, local: datetime) -> datetime:
@@ -82,6 +89,17 @@ class Zone:
     def _offset_at(self, moment: datetime) -> int:
         second = (moment - _EPOCH) // timedelta(seconds=1)
         return self._offsets[max(bisect_right(self._seconds, second) - 1, 0)]
+
+
+def _begun_days(transitions: Transitions) -> tuple[tuple[int, int, int], ...]:
+    """From when until when (UTC seconds) clocks show the day before one that has begun already."""
+    found = []
+    for (_, offset), (second, new) in pairwise(transitions):
+        # At midnight itself the new day has not been shown yet.
+        day = (second + offset - 1) // _DAY
+        if (second + new) // _DAY < day:
+            found.append((second, day * _DAY - new, day + _EPOCH.toordinal()))
+    return tuple(found)
 
 
 @lru_cache(maxsize=256)

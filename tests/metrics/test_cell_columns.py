@@ -24,6 +24,7 @@ from services.metrics.replay.cells.folding import fold
 from services.metrics.replay.cells.series import Series
 from services.metrics.replay.cells.sheet import Sheet, Told
 from shared.chain import canonical_json
+from shared.clock import from_micros
 from shared.periods import Calendar
 
 INT64 = st.integers(-(1 << 63), (1 << 63) - 1)
@@ -108,6 +109,31 @@ def test_chunks_merged_are_the_chunk_of_all_their_events() -> None:
             decode(body, one.form) for half in halves for body in [_only(half).encode()] if body
         ]
         assert _told(merged(one.form, parts)) == _told(every)
+
+
+def test_sums_that_could_be_too_large_for_their_columns_are_not_answered_from() -> None:
+    one = series(kind="sum", field="+".join(["a"] * 100))
+    for number, wide in ((1_000, False), (2_000, True)):
+        rows = [(*told(1)[:-1], canonical_json({"a": 10**15 - 1})) for _ in range(number)]
+        chunk = _only(fold(one, Sheet(rows, [], Calendar())))
+        assert chunk.wide is wide
+    chunk = _only(fold(one, Sheet(rows[:1_000], [], Calendar())))
+    assert whole_sum(chunk.sums["high"], chunk.sums["low"], 0) == 1_000 * 100 * (10**15 - 1) * 10**6
+
+
+@given(
+    zone=st.sampled_from(["America/St_Johns", "America/Sao_Paulo", "Antarctica/Casey",
+                          "Europe/Berlin", "Pacific/Apia", "America/Moncton"]),
+    seconds=st.lists(st.integers(900_000_000, 1_300_000_000), min_size=1, max_size=20),
+)  # fmt: skip
+def test_the_days_of_a_sheet_are_the_calendars(zone: str, seconds: list[int]) -> None:
+    days = Calendar(zone=zone)
+    changes = [second + around for second, _ in days.offsets for around in (-3_600, 0, 1_800, 7_200)
+               if 900_000_000 < second < 1_300_000_000]  # fmt: skip
+    moments = [second * 1_000_000 for second in (*seconds, *changes)]
+    rows = [(n, "deal", None, "/crm", at, None, bytes(32), "{}") for n, at in enumerate(moments)]
+    expected = [days.day_of(from_micros(at)).toordinal() for at in moments]
+    assert Sheet(rows, [], days).day.tolist() == expected
 
 
 def test_of_what_came_and_went_nothing_is_left() -> None:

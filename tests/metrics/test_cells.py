@@ -234,6 +234,26 @@ def test_cells_come_out_the_same_however_they_are_built(house: House, key: Key) 
     assert len(first) > 20
 
 
+def test_no_event_is_read_for_a_series_that_is_not_built(house: House, key: Key) -> None:
+    ledger = house.ledgers["metrics"]
+    key.events(*(closed(f"{n}", "2024-01-10", amount=n) for n in range(9)))
+    for name in ("count", "sum"):
+        key.post("metrics", "/v1/metrics", {"key": name, "name": name, "unit": "count",
+                                            "definition": KINDS[name]})  # fmt: skip
+        if name == "count":
+            build(ledger.database, ledger, key)
+    count, total = (asked(name, "count", ()).leaves()[0] for name in ("count", "sum"))
+    for _ in range(2):
+        with ledger.view(key.tenant_id) as view:
+            known = reading(view)
+            args = ((), PERIODS, (), lambda f: (), None, None)
+            assert Cells(SEGMENT).figures(known, total, *args) is None
+            assert known.tails == {}
+            assert Cells(SEGMENT).figures(known, count, *args, [count, total]) is not None
+            (tail,) = known.tails.values()
+            assert tail.size < SEGMENT
+
+
 @pytest.mark.parametrize("path", ["/v1/metrics/big/values?period=2024"])
 def test_the_worker_builds_whole_segments_by_itself(house: House, key: Key, path: str) -> None:
     """Goal: after enough events answers come from cells, and nobody sees a difference."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from typing import Any, cast
@@ -219,11 +220,17 @@ def test_while_many_send_one_of_them_looks_for_new_types(house: House, key: Key)
     class Watched:
         def view(self, tenant_id: UUID) -> AbstractContextManager[View]:
             looks.append(tenant_id)
+            time.sleep(0.2)
+            if len(looks) == 2:
+                raise ConnectionError
             return ledger.view(tenant_id)
 
     kept = KeptTypes(cast(Ledger, Watched()))
     assert kept.recall(key.tenant_id) is None
     with ThreadPoolExecutor(16) as pool:
-        found = list(pool.map(lambda _: kept.of(key.tenant_id), range(64)))
-    assert len(looks) == 1
-    assert kept.recall(key.tenant_id) is found[-1]
+        found = list(pool.map(lambda _: kept.of(key.tenant_id), range(16)))
+        assert len(looks) == 1
+        assert kept.recall(key.tenant_id) is found[-1]
+        failed = [pool.submit(kept.of, key.tenant_id) for _ in range(16)]
+    assert {type(one.exception()) for one in failed} == {ConnectionError}
+    assert len(looks) == 2

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from hypothesis import given
@@ -102,3 +102,16 @@ def test_a_day_begins_when_it_begins_there_also_when_clocks_change() -> None:
 def test_the_same_day_of_a_shorter_month_is_its_last() -> None:
     assert add_months(date(2024, 1, 31), 1) == date(2024, 2, 29)
     assert add_months(date(2024, 3, 31), -1) == date(2024, 2, 29)
+
+
+@pytest.mark.parametrize("zone", ["America/St_Johns", "America/Sao_Paulo", "Antarctica/Casey"])
+def test_a_day_that_has_begun_goes_on_when_clocks_are_set_back_over_midnight(zone: str) -> None:
+    """The day of a moment is the last one that begins at or before it, whatever clocks show."""
+    days = Calendar(zone=zone)
+    for second, _ in days.offsets:
+        if not datetime(2000, 1, 1, tzinfo=UTC).timestamp() < second < 1_300_000_000:
+            continue
+        for minute in range(-300, 300, 7):
+            moment = datetime.fromtimestamp(second, UTC) + timedelta(minutes=minute)
+            found = days.day_of(moment)
+            assert days.instant(found) <= moment < days.instant(found + timedelta(days=1))

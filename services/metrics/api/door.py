@@ -90,7 +90,8 @@ class Door:
 
     def renewed(self) -> Door:
         """The same door with the types known by now; a stream may be open for hours."""
-        kinds = kept_types(self.caller.runtime).of(self.caller.tenant_id)
+        kept, tenant_id = kept_types(self.caller.runtime), self.caller.tenant_id
+        kinds = kept.recall(tenant_id) or kept.of(tenant_id)
         return Door(self.caller, kinds, self.backfill)
 
     def read(self, items: Sequence[Any]) -> Offer:
@@ -121,7 +122,7 @@ def _look_and_open(caller: Caller, backfill: str | None) -> Door:
     if backfill is not None:
         with caller.runtime.ledger.view(caller.tenant_id) as view:
             demand_open(view, backfill)
-    return Door(caller, {}, backfill).renewed()
+    return Door(caller, kept_types(caller.runtime).of(caller.tenant_id), backfill)
 
 
 async def append(door: Door, offer: Offer, *, atomic: bool = False) -> list[Told]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import defaultdict
 from collections.abc import Mapping
+from concurrent.futures import Future
 from uuid import UUID
 
 from services.metrics.domain.types import EventType
@@ -17,16 +17,21 @@ from shared.ledger import Ledger
 KEPT_SECONDS = 0.5
 
 
+_Found = tuple[float, Mapping[str, EventType]]
+
+
 class KeptTypes:
     """Types by tenant, never older than `KEPT_SECONDS`.
 
-    While many ask, one of them looks anew halfway, and the others go on with what is kept.
+    While many ask, one of them looks anew halfway, and the others go on with what is kept; where
+    nothing is, all of them take what the one finds, or its failure.
     """
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
-        self._kept: dict[UUID, tuple[float, Mapping[str, EventType]]] = {}
-        self._looking: dict[UUID, threading.Lock] = defaultdict(threading.Lock)
+        self._kept: dict[UUID, _Found] = {}
+        self._lock = threading.Lock()
+        self._looks: dict[UUID, Future[_Found]] = {}
         self._sent: set[UUID] = set()
 
     def recall(self, tenant_id: UUID) -> Mapping[str, EventType] | None:
@@ -42,21 +47,35 @@ class KeptTypes:
 
     def of(self, tenant_id: UUID) -> Mapping[str, EventType]:
         """The types that an organisation's senders may use."""
-        with self._looking[tenant_id]:
-            # Whoever waited here was told by who went before.
-            kept = self._kept.get(tenant_id)
-            if kept is None or time.monotonic() - kept[0] > KEPT_SECONDS / 2:
-                kept = self._look(tenant_id)
-            return kept[1]
+        came = time.monotonic()
+        while True:
+            began, found = self._look(tenant_id)
+            # A look that began before we came may be older by now than what it is kept for.
+            if began >= came or time.monotonic() - began < KEPT_SECONDS:
+                return found
 
-    def _look(self, tenant_id: UUID) -> tuple[float, Mapping[str, EventType]]:
+    def _look(self, tenant_id: UUID) -> _Found:
+        """What the look finds that is under way, or a new one of ours."""
+        with self._lock:
+            look = self._looks.get(tenant_id)
+            if ours := look is None:
+                look = self._looks[tenant_id] = Future()
+        if ours:
+            try:
+                look.set_result(self._looked_up(tenant_id))
+            except BaseException as error:
+                look.set_exception(error)
+            finally:
+                self._sent.discard(tenant_id)
+                with self._lock:
+                    self._looks.pop(tenant_id)
+        return look.result()
+
+    def _looked_up(self, tenant_id: UUID) -> _Found:
         # The age counts from before the look, so that nothing newer is missed for longer.
         began = time.monotonic()
-        try:
-            with self._ledger.view(tenant_id) as view:
-                found = self._kept[tenant_id] = (began, types(view))
-        finally:
-            self._sent.discard(tenant_id)
+        with self._ledger.view(tenant_id) as view:
+            found = self._kept[tenant_id] = (began, types(view))
         return found
 
     def settle(self, tenant_id: UUID) -> None:

@@ -145,7 +145,7 @@ def merged(form: str, parts: Sequence[Chunk]) -> Chunk:
     total = summed(sums["day"] * max(len(keys), 1) + sums["key"], len(keys), sums)
     leaves = np.concatenate([part.leaves for part in parts])
     rows, leaves = in_order(with_keys_alike(parts, [part.rows for part in parts])[1], leaves)
-    wide = any(part.wide for part in parts) or _overflows(total)
+    wide = any(part.wide for part in parts) or could_overflow(total["high"], 1)
     return Chunk(form, keys, total, rows, leaves, wide)
 
 
@@ -165,5 +165,6 @@ def _renumbered(part: Table, own: Sequence[int]) -> np.ndarray:
     return found
 
 
-def _overflows(sums: Table) -> bool:
-    return bool(sums.size and np.abs(sums["high"]).max() >= _MOST)
+def could_overflow(high: np.ndarray, times: int) -> bool:
+    """Whether sums of so many of these could be more than their columns hold."""
+    return bool(len(high)) and int(np.abs(high).max()) * times >= _MOST

@@ -79,6 +79,8 @@ _MOVED = select(excluded.c.position, excluded.c.from_position, excluded.c.to_pos
 # asking before the chunks can be named.
 _built: dict[tuple[UUID, bytes], int] = {}
 MAX_GUESSES = 100_000
+# Behind what is built, so many segments at most are asked for with it: an old guess is far behind.
+NEARLY = 4
 
 
 @dataclass(frozen=True)
@@ -161,12 +163,18 @@ def chunks_of(
         wanted = {id_: form for id_, form in every.items() if (id_, *months) not in reading.chunks}
         whole = reading.knowledge.late // segment
         tenant = reading.view.tenant_id
-        guess = min(min((_built.get((tenant, id_), 0) for id_ in wanted), default=0), whole)
-        tail = _Tail(reading, _names(one, siblings), frame, guess * segment)
+        # One that is not built at all says nothing of how far the others are.
+        known_built = [built for id_ in wanted if (built := _built.get((tenant, id_), 0))]
+        guess = min([*known_built, whole]) if known_built else 0
+        tail = None
+        if guess and whole - guess <= NEARLY:
+            tail = _Tail(reading, _names(one, siblings), frame, guess * segment)
         found = _read(reading, wanted, guess, months, tail)
         for id_, form in wanted.items():
             built = min(found[id_][0], whole)
-            if built != guess:
+            if not built:
+                found[id_] = (0, [])
+            elif built != guess:
                 found[id_] = _read(reading, {id_: form}, built, months)[id_]
             reading.chunks[(id_, *months)] = (built, found[id_][1])
     known: tuple[int, list[Chunk]] = reading.chunks[place]

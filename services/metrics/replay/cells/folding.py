@@ -7,7 +7,14 @@ from collections.abc import Iterator
 import numpy as np
 
 from services.metrics.domain.definition import summands
-from services.metrics.replay.cells.chunk import ROWS, Chunk, in_order, no_sums, summed
+from services.metrics.replay.cells.chunk import (
+    ROWS,
+    Chunk,
+    could_overflow,
+    in_order,
+    no_sums,
+    summed,
+)
 from services.metrics.replay.cells.columns import Columns, Table, table, taken
 from services.metrics.replay.cells.series import Series
 from services.metrics.replay.cells.sheet import Sheet
@@ -82,6 +89,7 @@ def _chunk(one: Series, columns: Table, keys: list[str]) -> Chunk:
     owners = owners.reshape(-1)
     form, own = one.form, [keys[number] for number in used.tolist()]
     wide = bool(columns["wide"].any()) and form in ("values", "events")
+    wide = wide or could_overflow(columns["high"], columns.size)
     sums = no_sums()
     if form != "events":
         code = columns["day"] * len(own) + owners

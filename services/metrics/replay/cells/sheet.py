@@ -238,4 +238,7 @@ def _local_days(moments: np.ndarray, calendar: Calendar) -> np.ndarray:
     offsets = np.array([offset for _, offset in calendar.offsets], dtype=np.int64)
     seconds = moments // _SECOND
     places = np.maximum(np.searchsorted(changes, seconds, side="right") - 1, 0)
-    return (seconds + offsets[places]) // _DAY + _EPOCH
+    days: np.ndarray = (seconds + offsets[places]) // _DAY + _EPOCH
+    for begin, end, day in calendar.clock.begun:
+        days[(begin <= seconds) & (seconds < end)] = day
+    return days
