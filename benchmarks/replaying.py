@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import delete, select
 
 from benchmarks.hand import HandMade
 from benchmarks.machine import row, timed
@@ -72,7 +72,8 @@ def bench_replay(kind: str, house: House, urls: Urls, events: int) -> None:
     _hold_back_worker(ledger)
     _fill(key, ledger, peer, events)
     peer.finish()
-    _build(kind, key, ledger, peer, events)
+    _build(kind, key, ledger, events)
+    _let_worker_go(ledger)
     with ledger.view(key.tenant_id) as view:
         positions = view.connection.execute(
             select(batches.c.last_position).where(batches.c.tenant_id == key.tenant_id)
@@ -101,6 +102,11 @@ def _hold_back_worker(ledger: Ledger) -> None:
         upsert(connection, leases, {"task": "metrics.cells", **far})
 
 
+def _let_worker_go(ledger: Ledger) -> None:
+    with ledger.database.write(None) as connection:
+        connection.execute(delete(leases).where(leases.c.task == "metrics.cells"))
+
+
 def _fill(key: Key, ledger: Ledger, peer: HandMade, events: int) -> None:
     """Events in order of occurrence with some late ones, in the ledger and in the hand's table."""
     for new in ordered_events(events, BATCH):
@@ -116,7 +122,7 @@ def _fill(key: Key, ledger: Ledger, peer: HandMade, events: int) -> None:
         )  # fmt: skip
 
 
-def _build(kind: str, key: Key, ledger: Ledger, peer: HandMade, events: int) -> None:
+def _build(kind: str, key: Key, ledger: Ledger, events: int) -> None:
     """All cells of the metrics, against one pass of SQL over the ledger for each series."""
     with ledger.view(key.tenant_id) as view:
         wanted = wanted_series(view)

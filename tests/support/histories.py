@@ -77,6 +77,7 @@ SHOP = [
     *(ev("commerce.session.started", "05", customer=c) for c in "ABCDE"),
     money("commerce.cart.abandoned", "05", 10, customer="C"),
 ]
+REFUNDS = [money("commerce.order.refunded", day, 10, order="o/1") for day in ("08", "09")]
 SPENDING = [
     money("marketing.spend.recorded", "05", 100, leads=10, orders=4, revenue=250, channel="web"),
     money("marketing.spend.recorded", "06", 100, leads=30, orders=1, revenue=50, channel="fair"),
@@ -99,6 +100,9 @@ LEADS = [
     ev("crm.lead.created", "01T10:00", "l/2", account="B"),
     ev("crm.activity.logged", "01T12:30", "l/2"),
 ]
+LEADS_AGAIN = [ev("crm.lead.created", "02T10:00", "l/1", account="A")]
+ACQUIRED_AGAIN = [ev("crm.customer.acquired", day, who)
+                  for day, who in (("20", "c/5"), ("21", "c/1"))]  # fmt: skip
 STAGES = [
     ev(STAGE, "01", "d/1", stage="qualification"), ev(STAGE, "02", "d/1", stage="proposal"),
     deal("09", "d/1"),

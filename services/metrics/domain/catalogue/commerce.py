@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from services.metrics.domain.catalogue.entry import (
     ORDER,
+    Chosen,
     Entry,
+    Json,
     Option,
     count,
     derived,
@@ -24,6 +26,14 @@ _SESSION, _CART, _REFUND = (
 _STEP = "web.step.reached"
 _ORDERS, _BUYERS = count(ORDER), distinct(ORDER, "customer")
 _SHOPS = ("site", "brand", "segment")
+
+
+def _return_rate(chosen: Chosen) -> Json:
+    if chosen["by"] == "value":
+        return ratio(total(_REFUND, "amount"), total(ORDER, "amount"))
+    refunded = distinct(_REFUND, "order") if chosen["by"] == "orders" else count(_REFUND)
+    return ratio(refunded, _ORDERS)
+
 
 ENTRIES = (
     Entry("aov", "Average order value", "sum of order amounts / orders", "money", "up", "lagging",
@@ -54,9 +64,9 @@ ENTRIES = (
           "lagging", "value", lambda c: ratio(_ORDERS, _BUYERS), _G, audience="customer",
           dimensions=_SHOPS, drives=("revenue",)),
     Entry("return-rate", "Return rate", "refunds / orders", "ratio", "down", "lagging", "value",
-          lambda c: ratio(count(_REFUND), _ORDERS) if c["by"] == "count"
-          else ratio(total(_REFUND, "amount"), total(ORDER, "amount")), _G, audience="customer",
-          options=(Option("by", "count", "By number, or by value", ("count", "value")),),
+          _return_rate, _G, audience="customer",
+          options=(Option("by", "count", "Refunds, orders that have any, or their value",
+                          ("count", "orders", "value")),),
           traps="Refunds of this period, orders of this period."),
     from_figure("recommendation-share", "Share of sales from recommendations",
                 "revenue of recommended lines / revenue", "ratio", "up", "lagging", "value", _G,

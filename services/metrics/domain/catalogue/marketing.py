@@ -34,6 +34,7 @@ from services.metrics.domain.catalogue.entry import (
 _G = "marketing"
 _SPEND, _REVENUE = total(SPEND, "amount"), total(SPEND, "revenue")
 _NEW, _LOST = count(ACQUIRED), count(CHURNED)
+_LEADS = {**count(LEAD), "per_subject": "last_in_period"}
 _CUSTOMERS = state([ACQUIRED, CHURNED], eq("$type", ACQUIRED))
 _MARGIN = Option("margin", 1, "Margin as a fraction of revenue; 1 takes revenue for margin")
 _COSTS = (
@@ -108,10 +109,11 @@ def _mql_sql(chosen: Chosen) -> Json:
 ENTRIES = (
     Entry("cpl", "Cost per lead", "campaign spend / leads", "money", "down", "leading", "value",
           lambda c: ratio(_SPEND, total(SPEND, "leads") if c["leads"] == "reported"
-                          else count(LEAD)), _G, audience="prospect", dimensions=_BY_CHANNEL,
+                          else _LEADS), _G, audience="prospect", dimensions=_BY_CHANNEL,
           options=(Option("leads", "reported", "As the campaign reports them, or as the CRM "
                           "created them", ("reported", "created")),),
-          convention="Marketing formula pages", traps="Leads are counted as often as reported."),
+          convention="Marketing formula pages",
+          traps="Reported leads count as often as reported, created ones once."),
     Entry("cpa", "Cost per action", "spend / target actions", "money", "down", "leading", "value",
           lambda c: ratio(_SPEND, total(SPEND, "orders") if c["action"] == "orders"
                           else count("marketing.action.completed")), _G, dimensions=_BY_CHANNEL,

@@ -108,6 +108,9 @@ def _stage_conversion(chosen: Chosen) -> Json:
 def _new_customers(chosen: Chosen) -> Json:
     if chosen["rule"] == "acquired":
         return count(ACQUIRED)
+    if chosen["rule"] == "first_acquired":
+        first = count(ACQUIRED, no(had(ACQUIRED, None, before="period")))
+        return {**first, "per_subject": "last_in_period"}
     return distinct(CLOSED, "account", every(WON, no(had(CLOSED, WON, "account", before="period"))))
 
 
@@ -200,8 +203,9 @@ ENTRIES = (
           _revenue, _G, options=(_BASIS, _SUMMED), dimensions=("region", "owner", "product")),
     Entry("new-customers", "New customers", "customers acquired", "count", "up", "lagging",
           "value", _new_customers, _G, drives=("revenue",), audience="customer",
-          options=(Option("rule", "acquired", "As the source says, or by the first won deal",
-                          ("acquired", "first_won")),)),
+          options=(Option("rule", "acquired", "As often as the source says, each customer the "
+                          "first time, or by the first won deal",
+                          ("acquired", "first_acquired", "first_won")),)),
     Entry("product-mix", "Product mix", "won amounts by product", "money", "none", "lagging",
           "value", lambda c: _REVENUE, _G, drives=("revenue",), dimensions=("product",),
           traps="Group by product; the shares are of the sum over all groups."),
