@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import threading
 from typing import Any
+from uuid import uuid4
 
+import psycopg
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
@@ -55,6 +57,22 @@ def test_a_service_is_not_ready_until_its_schema_is_there_and_migrating_again_is
             query = "SELECT count(*) FROM pg_trigger WHERE tgname LIKE '%_append_only'"
             assert connection.execute(text(query)).scalar() == 2
     database.close()
+
+
+def test_no_statistics_tell_whose_rows_there_are(databases: Databases) -> None:
+    """By statistics who came since has none, and a planner would read all of theirs each time."""
+    if databases.server is None:
+        pytest.skip("SQLite keeps no statistics unless it is told to")
+    urls, tenant = databases.make(), str(uuid4())
+    METRICS.migrate(settings_of(METRICS, urls))
+    database = urls.owner.rpartition("/")[2]
+    with psycopg.connect(databases.server.url(database, "postgres")) as connection:
+        connection.execute("INSERT INTO heads VALUES (%s, 0, 0, '', false)", (tenant,))
+        connection.execute("ANALYZE heads")
+        found = connection.execute("SELECT attname FROM pg_stats WHERE tablename = 'heads'")
+        told = {name for (name,) in found}
+    assert "position" in told
+    assert "tenant_id" not in told
 
 
 def test_two_that_migrate_at_once_do_not_hinder_each_other(databases: Databases) -> None:
