@@ -155,7 +155,7 @@ CASES: list[tuple[str, dict[str, Any], list[Any], float]] = [
     ("interaction-capture", {}, [*h.CAPTURED, *h.AT_ITS_BEGINNING], 0.666666666666667),
     ("launch-enquiries", {}, h.CALLS, 1),
     ("satisfied-after-calls", {}, h.AFTER_CALLS, 1),
-    ("satisfied-after-calls", {}, [*h.AFTER_CALLS, *h.OF_ANOTHER_CASE], 1),
+    ("satisfied-after-calls", {}, [*h.AFTER_CALLS, *h.OF_ANOTHER_CASE], 2),
     ("positive-feedback-share", {}, h.VOICES, 0.75),
     ("reviews", {}, h.VOICES, 2),
     ("review-stars", {}, h.VOICES, 3.5),

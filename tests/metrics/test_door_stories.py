@@ -140,6 +140,30 @@ def test_cloudevents_without_a_time_occurred_when_they_came_first(key: Key) -> N
     assert [e["data"] for e in events] == [{"amount": 5, "currency": "EUR"}]
 
 
+def test_one_source_tells_deals_and_an_organisations_own_events(key: Key) -> None:
+    """Its mapping is read again by what settles, shows what was seen, and tries another one."""
+    order = {"type": "commerce.order.placed", "when": {"field": "event", "value": "Sold__e"},
+             "id": "{event_uuid}", "time": {"column": "CreatedDate"}}  # fmt: skip
+    mapping = {"platform_events": {"events": [order]}, "pipelines": {"": {"Done": "won"}}}
+    address = source(key, "salesforce-events", secrets=["s3cret-s3cret"], mapping=mapping)
+    header = {"entityName": "Opportunity", "changeType": "UPDATE", "commitTimestamp": DAY,
+              "recordIds": ["006000000000001AAA"]}  # fmt: skip
+    change = {"detail": {"payload": {"ChangeEventHeader": header, "StageName": "Done"}}}
+    own = {"detail-type": "Sold__e", "id": "e-1",
+           "detail": {"payload": {"CreatedDate": "2026-03-17T10:00:00Z"}}}  # fmt: skip
+    for body in (change, own):
+        assert post(key, address, body, **{"X-Ingest-Key": "s3cret-s3cret"}).status_code == 200
+    facts = translated(key, 2)
+    assert {fact["type"] for fact in facts} == {"crm.opportunity.closed", "commerce.order.placed"}
+    (stage,) = key.get("metrics", "/v1/sources/s/seen")["stages"]
+    assert (stage["stage"], stage["outcome"]) == ("Done", "won")
+    tried = {"mapping": {**mapping, "pipelines": {"": {"Done": "lost"}}}}
+    assert key.post("metrics", "/v1/sources/s/mapping-preview", tried)
+    wrong = {"mapping": {"platform_events": {"lookups": {"a": {"file": "a", "key": "b",
+                                                               "value": "c"}}}}}  # fmt: skip
+    assert key.send("POST", "metrics", "/v1/sources/s/mapping-preview", json=wrong).is_client_error
+
+
 def csv(text: str) -> list[list[str]]:
     table = read_table(File("a.csv", text.encode()))
     return [table.header, *table.rows]

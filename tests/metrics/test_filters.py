@@ -55,6 +55,8 @@ def test_had_can_ask_for_the_last_of_the_events_before_the_period(key: Key) -> N
     assert counted(which="any") == [2]
     assert counted(within="P90D") == [1]
     assert counted(within="P60D") == [0]
+    key.events(event("a6", ACTIVITY, "2024-03-31", _subject="deal/3", kind="call"))
+    assert counted(within="PT12H") == counted(within="PT12H", which="any") == [1]
     wrong = {**CLOSED, "where": {"had": call, "which": "last"}}
     body = {"key": "last", "name": "Last", "unit": "count", "definition": wrong}
     refused = key.send("POST", "metrics", "/v1/metrics", json=body)

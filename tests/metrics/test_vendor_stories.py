@@ -80,7 +80,12 @@ def test_what_was_deleted_and_restored_is_open_again() -> None:
 
 
 PLATFORM: dict[str, Any] = {
+    "rows": {"skip_when": {"field": "event", "value": "Ping__e"}},
     "events": [
+        {
+            "type": "contact.case.opened", "when": {"field": "event", "value": "Case_Made__e"},
+            "id": "{Case__c}", "time": {"column": "CreatedDate"},
+        },
         {
             "type": "commerce.order.placed",
             "when": {"field": "event", "value": "Order_Placed__e"},
@@ -108,10 +113,14 @@ def test_a_platform_event_is_taken_by_the_sources_rules_in_every_envelope() -> N
     for body in bodies:
         made = vendor.translate(Delivery("", {}, json.dumps(body).encode(), NOW), rules, "/s")
         (item,) = made.items
+        assert not made.faults
         assert (item["id"], item["subject"], item["time"]) == (
             "u-1", "order/A-1", "2026-03-17T10:15:31Z",
         )  # fmt: skip
         assert item["data"] == {"amount": Decimal("1000.25"), "currency": "EUR"}
+    ping = {**relay, "detail-type": "Ping__e", "detail": {"payload": payload}}
+    made = vendor.translate(Delivery("", {}, json.dumps(ping).encode(), NOW), rules, "/s")
+    assert (made.items, made.faults, made.ignored) == ([], [], 1)
     other = {**relay, "detail-type": "Shipped__e", "detail": {"payload": payload}}
     strange: list[Any] = [{"detail": payload}, [[]]]
     for body, code in ((other, "unmapped_type"), *((one, "item") for one in strange)):

@@ -204,7 +204,8 @@ AT_ITS_BEGINNING = [
     call("05T10:30", customer="D", abandoned=True),
 ]  # fmt: skip
 OF_ANOTHER_CASE = [
-    ev("survey.response.received", "06", "B", kind="nps", score=9, customer="B"),
+    *(ev("survey.response.received", "07", who, kind="nps", score=9, customer=who) for who in "AB"),
+    ev("survey.response.received", "07", "A", kind="csat", customer="A"),
     call("01T10:00", customer="B"),
     call(f"{DEC}01T10:00", customer="D"), call("25T10:00", customer="D"),
     ev("survey.response.received", "26", "D", kind="csat", score=5, customer="D"),

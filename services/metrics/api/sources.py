@@ -19,8 +19,7 @@ from services.metrics.domain.facts import SourceDescribed
 from services.metrics.domain.mapping import Mapping
 from services.metrics.queries import definitions as queries
 from services.metrics.queries.seen import MappingEffect, Traffic, effect, traffic
-from services.metrics.sources.opportunities import CrmMapping
-from services.metrics.sources.vendors import VENDORS
+from services.metrics.sources.vendors import VENDORS, crm_mapping
 from shared.closed import faults_of
 from shared.errors import CONFLICT, INVALID, Fault, invalid
 from shared.ledger import Transaction
@@ -330,7 +329,7 @@ def preview_source_mapping(
         if described.kind not in VENDORS or VENDORS[described.kind].settle is None:
             raise CONFLICT.refusal("Only mappings of CRMs are previewed; files have a dry run.")
         _mapping(described.kind, body.mapping)
-        return effect(view, described, CrmMapping.model_validate(body.mapping))
+        return effect(view, described, crm_mapping(described.kind, body.mapping))
 
 
 @router.post("/sources/{key}/settle", status_code=202, response_model=jobs.Job)

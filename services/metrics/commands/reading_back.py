@@ -18,6 +18,7 @@ from services.metrics.domain.facts import SourceDescribed
 from services.metrics.queries.definitions import source as find_source
 from services.metrics.sources.delivery import GARBLED, NotReadable
 from services.metrics.sources.opportunities import CrmMapping
+from services.metrics.sources.vendors import crm_mapping
 from services.metrics.tables import deliveries
 from shared.errors import CONFLICT, Refusal
 from shared.ledger import Ledger, View
@@ -102,7 +103,7 @@ class ReadsBack:
     ) -> Part:  # fmt: skip
         with self._ledger.view(tenant_id) as view:
             described, connector = self.demand_connector(view, key)
-        mapping = CrmMapping.model_validate(described.mapping)
+        mapping = crm_mapping(described.kind, described.mapping)
         with self._connected(tenant_id, described, connector) as outside:
             try:
                 return ask(connector, outside, mapping, f"/sources/{key}")

@@ -21,9 +21,9 @@ from services.metrics.queries.definitions import source as find_source
 from services.metrics.queries.definitions import types
 from services.metrics.queries.seen import stream_of
 from services.metrics.sources.delivery import Fact, Observation, Translation
-from services.metrics.sources.opportunities import CrmMapping, missing
+from services.metrics.sources.opportunities import missing
 from services.metrics.sources.records import Record, data_of, fold_record
-from services.metrics.sources.vendors import vendor_of
+from services.metrics.sources.vendors import crm_mapping, vendor_of
 from services.metrics.tables import quarantine
 from shared.chain import canonical_json
 from shared.clock import to_micros
@@ -61,7 +61,7 @@ class Settling:
 
     def missing(self, name: str, told: Sequence[Observation]) -> list[Observation]:
         """Of how a record stands in its system, what is not known of it here."""
-        mapping = CrmMapping.model_validate(self.described.mapping)
+        mapping = crm_mapping(self.described.kind, self.described.mapping)
         stages = vendor_of(self.described.kind).stages
         return missing(name, told, self.record(name).observed, mapping, stages)
 
@@ -74,7 +74,7 @@ class Settling:
         if said and not fresh:
             translation.known += 1
             return []
-        mapping = CrmMapping.model_validate(self.described.mapping)
+        mapping = crm_mapping(self.described.kind, self.described.mapping)
         settle = vendor_of(self.described.kind).settle
         assert settle is not None, "kinds that observe records settle them"
         facts = {f.event_id: f for f in settle(name, {*known.observed, *fresh}, mapping)}

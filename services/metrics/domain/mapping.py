@@ -116,6 +116,7 @@ class Made:
     items: list[dict[str, Any]]
     possible_ids: list[str]
     faults: list[Fault]
+    skipped: bool = False
 
 
 class _Faulty(Exception):
@@ -139,18 +140,21 @@ class Translator:
 
     def translate(self, row: Row, where: str) -> Made:
         """The events of one row; `where` prefixes the pointers of its faults."""
-        made = Made([], [], [])
         values = {**self._extra, **row}
         if self._skip(values):
-            return made
+            return Made([], [], [], skipped=True)
+        made = Made([], [], [])
         for rule, passes in zip(self._mapping.events, self._when, strict=True):
+            takes = passes(values)
             try:
                 identity = _fill(rule.id, values)
                 made.possible_ids.append(identity)
-                if passes(values):
+                if takes:
                     made.items.append(self._event(rule, identity, values))
             except _Faulty as faulty:
-                made.faults.append(Fault(f"{where}/{faulty.column}", str(faulty), "row"))
+                # A row of another kind need not have what this rule's identity is made of.
+                if takes:
+                    made.faults.append(Fault(f"{where}/{faulty.column}", str(faulty), "row"))
         return made
 
     def _event(self, rule: EventFrom, identity: str, row: Row) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from services.metrics.domain.facts import SourceDescribed
 from services.metrics.projections.counting import closed_backfills
 from services.metrics.sources.opportunities import CrmMapping
 from services.metrics.sources.records import Record, data_of, fold_record
-from services.metrics.sources.vendors import vendor_of
+from services.metrics.sources.vendors import crm_mapping, vendor_of
 from services.metrics.tables import deliveries
 from shared.chain import parse_json
 from shared.ledger import View, read_event
@@ -105,7 +105,7 @@ def _stages(
     vendor = vendor_of(described.kind)
     if vendor.settle is None:
         return []
-    mapping = CrmMapping.model_validate(described.mapping)
+    mapping = crm_mapping(described.kind, described.mapping)
     defaults = vendor.stages
     return [
         SeenStage(

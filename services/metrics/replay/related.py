@@ -134,7 +134,11 @@ class Related:
         last = _last_before(every, end) if end else None
         if end is None or last is None or last != _last_before(passing, end):
             return False
-        return window is None or last[0] >= window.before(end[0], self._frame.calendar)
+        if window is None:
+            return True
+        begin = window.before(end[0], self._frame.calendar)
+        # What knows only its day is compared by days.
+        return last[0] >= (self._frame.dawn(begin) if last[2] else begin)
 
     def _of_day(self, places: Sequence[Place], row: Row) -> Sequence[Place]:
         """The places on the day of an event that has no time."""
@@ -180,10 +184,14 @@ class Related:
         )
 
 
-def _last_before(places: Places, end: Place) -> Place | None:
-    """The last place before an end; on one day those with a time come after those without."""
-    lasts = ((kind, bisect_left(kind, end)) for kind in (places.timed, places.dated))
-    return max((kind[count - 1] for kind, count in lasts if count), default=None)
+def _last_before(places: Places, end: Place) -> tuple[datetime, int, bool] | None:
+    """The last place before an end, and whether it knows only its day.
+
+    On one day those with a time come after those without.
+    """
+    kinds = ((places.timed, False), (places.dated, True))
+    lasts = ((kind, bisect_left(kind, end), dated) for kind, dated in kinds)
+    return max(((*kind[count - 1], dated) for kind, count, dated in lasts if count), default=None)
 
 
 def _any_between(places: Sequence[Place], begin: datetime | None, end: Place) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from services.metrics.domain.mapping import Mapping, Translator
 from services.metrics.sources.delivery import (
@@ -32,6 +32,12 @@ class EventsMapping(CrmMapping):
         description="Rules as for files, over the fields of a platform event beside `event` (its "
         "name, such as `Order_Placed__e`), `event_uuid` and `replay_id`",
     )
+
+    @model_validator(mode="after")
+    def _without_tables(self) -> EventsMapping:
+        if self.platform_events.lookups:
+            raise ValueError("`lookups` are tables beside a file; an event has none")
+        return self
 
 
 def authenticate(delivery: Delivery, secrets: Secrets, mapping: EventsMapping) -> None:
@@ -87,7 +93,9 @@ def _translate_event(
     made = Translator(mapping.platform_events, source, {}, {}).translate(row, "")
     translation.items += made.items
     translation.faults += [(item, fault) for fault in made.faults]
-    if not made.items and not made.faults:
+    if made.skipped:
+        translation.ignored += 1
+    elif not made.items and not made.faults:
         detail = f"No rule of `platform_events` in the source's mapping takes {row['event']!r}."
         translation.faults.append((item, Fault("/", detail, "unmapped_type")))
 

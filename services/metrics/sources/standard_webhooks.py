@@ -73,6 +73,9 @@ def translate(delivery: Delivery, mapping: Mapping, source: str) -> Translation:
         made = Translator(mapping, source, {}, {}).translate(row, "")
         translation.items += made.items
         translation.faults += [(body, fault) for fault in made.faults]
+        if made.skipped:
+            translation.ignored += 1
+            return translation
     elif (item := _by_convention(body, source, identity)) is not None:
         translation.items.append(item)
     if not translation.items and not translation.faults:

@@ -62,6 +62,13 @@ def vendor_of(kind: str) -> Vendor:
     return VENDORS[kind]
 
 
+def crm_mapping(kind: str, mapping: Mapping[str, Any]) -> CrmMapping:
+    """What a CRM's own names mean, from a mapping in the shape of its kind."""
+    found = vendor_of(kind).mapping.model_validate(mapping)
+    assert isinstance(found, CrmMapping), "kinds that observe records have a CRM's mapping"
+    return found
+
+
 def _deals(defaults: Mapping[str, Outcome] | None = None) -> Settle:
     return partial(settle, defaults=dict(defaults or {}))
 

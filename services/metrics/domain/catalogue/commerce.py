@@ -67,7 +67,8 @@ ENTRIES = (
           _return_rate, _G, audience="customer",
           options=(Option("by", "count", "Refunds, orders that have any, or their value",
                           ("count", "orders", "value")),),
-          traps="Refunds of this period, orders of this period."),
+          traps="Refunds of this period, orders of this period; by orders those count that name "
+          "theirs."),
     from_figure("recommendation-share", "Share of sales from recommendations",
                 "revenue of recommended lines / revenue", "ratio", "up", "lagging", "value", _G,
                 drives=("revenue",)),

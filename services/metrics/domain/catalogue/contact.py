@@ -174,7 +174,7 @@ ENTRIES = (
                    Option("among", "contacts", "All contacts, or those that are no repeat",
                           ("contacts", "first_contacts"))), convention="Foundever",
           drives=("csat",), traps="By customer, whatever the topic; calls that we make are no "
-          "contacts; provisional until the window has passed."),
+          "contacts, abandoned ones are; provisional until the window has passed."),
     Entry("csat", "Customer satisfaction", "answers 4 and 5 / all, or the mean", "ratio", "up",
           "lagging", "value", _csat, _SATISFACTION, audience="customer", options=(_MEASURE,),
           unit_of=lambda c: "score" if c["measure"] == "mean" else "ratio",

@@ -158,7 +158,8 @@ IS_OPEN = no(compare("$type", "in", [CLOSED, DELETED]))
 IN_STAGE = [OPENED, STAGE, REOPENED]
 CLOSINGS = Option(
     "closings", "last", "Of a deal that was closed more than once in the period its last closing, "
-    "and none where it was opened again or deleted; or each closing", ("last", "each"))  # fmt: skip
+    "and none where it was opened again or deleted; or each closing (in a cohort of created deals "
+    "each counts)", ("last", "each"))  # fmt: skip
 UNFED = "No canonical event carries its parts; it is fed as a figure with `metric.observed`."
 
 

@@ -184,7 +184,8 @@ ENTRIES = (
                          statistic="sum", field="amount"),
               start=before(state([SUBSCRIPTION], _PAYING, statistic="sum", field="amount"))), _G,
           audience="customer", drives=("revenue",),
-          traps="Customers who were none when the period began are left out, new or won back."),
+          traps="Customers who were none when the period began are left out, new or won back. A "
+          "new subscription counts where the customer's last change before was no cancelling."),
     from_figure("grr", "Gross revenue retention", "the same without expansion", "ratio", "up",
                 "lagging", "value", _G, audience="customer", drives=("revenue",)),
     Entry("recurring-revenue", "Recurring revenue", "amounts of running subscriptions", "money",

@@ -186,7 +186,8 @@ ENTRIES = (
           "ratio", "down", "leading", "operational",
           lambda c: ratio(state(OPEN_DEALS, every(IS_OPEN, had(
               CHANGED, compare("expected_close", "exists", True)))), state(OPEN_DEALS, IS_OPEN)),
-          _G, traps="At the period's end; a date that was moved forward counts, too."),
+          _G, traps="At the period's end, of deals moved at any time before; a date that was moved "
+          "forward counts, too, and one that a change told first."),
     Entry("no-decision-share", "No-decision share", "lost without decision / closed", "ratio",
           "down", "leading", "operational",
           lambda c: ratio(_counted(c, count(CLOSED, eq("reason", c["reason"]))),

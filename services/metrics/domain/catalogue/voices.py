@@ -53,11 +53,13 @@ def _all_stages(chosen: Chosen) -> Json:
 def _satisfied(chosen: Chosen) -> Json:
     near = {"within": chosen["window"]}
     two_calls = had(CALL, had(CALL, None, "customer", **near), "customer", **near)
-    # The answer to a call that is followed by another one was not the last.
-    last = no(then(CALL, None, "customer", within="P7D"))
+    kind = eq("kind", chosen["kind"])
+    # An answer that another call or answer follows was not the last.
+    answer = every(kind, compare("score", "exists", True))
+    last = every(no(then(CALL, None, "customer", within="P7D")),
+                 no(then(_SURVEY, answer, "customer", **near)))  # fmt: skip
     positive = compare("score", "gte", chosen["positive"])
-    satisfied = every(eq("kind", chosen["kind"]), positive, two_calls, last)
-    return {**distinct(_SURVEY, "customer", satisfied), "per_subject": "last_in_period"}
+    return distinct(_SURVEY, "customer", every(kind, positive, two_calls, last))
 
 
 _TOUCH = (
@@ -73,8 +75,8 @@ ENTRIES = (
           options=(Option("kind", "csat", "Which survey's answers"),
                    Option("positive", 4, "From which score on an answer is positive"),
                    Option("window", "P30D", "How close calls and answer of one case lie")),
-          traps="Answers are told apart by their subject, which should be the customer. Look at "
-          "the share and the response rate beside it; provisional for a week."),
+          traps="Look at the share and the response rate beside it; provisional until the window "
+          "has passed."),
     Entry("positive-feedback-share", "Positive feedback", "positive / (positive + negative)",
           "ratio", "up", "leading", "value",
           lambda c: ratio(count(_FEEDBACK, _POSITIVE),

@@ -39,8 +39,8 @@ _USERS, _ASSIGNED = distinct(_ACTIVE, "user"), over(distinct(_LICENCE, "user"), 
 _TAKEN_CALLS = no(eq("abandoned", True))
 _CAPTURED = {
     "any": [
-        near(ACTIVITY, None, by, within="P1D")
-        for near in (then, had)
+        near(ACTIVITY, None, by, within=within)
+        for near, within in ((then, "P1D"), (had, "PT2H"))
         for by in ("subject", {"from": "customer", "to": "account"})
     ]
 }
