@@ -200,8 +200,10 @@ def test_cells_are_the_raw_path_is_the_plain_fold(
                 fast = compute(reading(view), question, Cells(SEGMENT))
                 slow = compute(reading(view), question)
                 assert word(fast) == word(slow), (name, unit, grouped, basis)
-            facts = facts_at(told, view.position, ZONE)
-            for name in KINDS:
+            for name, definition in KINDS.items():
+                undoing = definition.get("undone_by")
+                together = [*definition["events"], *undoing] if undoing else []
+                facts = facts_at(told, view.position, ZONE, together)
                 found = compute(reading(view), asked(name, "count", ())).groups[()]
                 expected = [figure(name, facts, p.start, p.end) for p in PERIODS]
                 assert [one.value for one in found] == expected, (name, basis)

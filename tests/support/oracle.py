@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import statistics
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -25,8 +25,13 @@ class Fact:
     data: dict[str, Any]
 
 
-def facts_at(history: Sequence[Event], position: int, zone: str) -> list[Fact]:
-    """The facts that count at a position, in order of occurrence, then position."""
+def facts_at(
+    history: Sequence[Event], position: int, zone: str, together: Collection[str] = ()
+) -> list[Fact]:
+    """The facts that count at a position, in order of occurrence, then position.
+
+    `together` are the types that one metric reads, if more than one.
+    """
     known = [event for event in history if event.position <= position]
     backfills: dict[str, tuple[str, int]] = {}
     for event in known:
@@ -48,12 +53,13 @@ def facts_at(history: Sequence[Event], position: int, zone: str) -> list[Fact]:
         _fact(e, zone) for e in highest if not any(_taken_back(e, r, d) for r, d in retractions)
     ]
     kept = [f for f in facts if not any(_hidden(f, cut) for cut in cuts)]
-    return sorted(kept, key=lambda f: _place(f, kept, known, zone))
+    return sorted(kept, key=lambda f: _place(f, kept, known, zone, together))
 
 
 def _place(
-    fact: Fact, facts: Sequence[Fact], known: Sequence[Event], zone: str
-) -> tuple[datetime, int]:
+    fact: Fact, facts: Sequence[Fact], known: Sequence[Event], zone: str,
+    together: Collection[str],
+) -> tuple[datetime, int]:  # fmt: skip
     """By moment, then by the first telling; a day without time is behind what was told before."""
 
     def rank(one: Fact) -> int:
@@ -71,7 +77,7 @@ def _place(
         if other.event.occurred_on is None
         and other.day == fact.day
         and other.event.subject == fact.event.subject
-        and other.event.name == fact.event.name
+        and (other.event.name == fact.event.name or other.event.name in together)
         and rank(other) < mine
     ]
     return max([at, *before]), mine
