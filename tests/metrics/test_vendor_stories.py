@@ -132,6 +132,25 @@ def test_a_platform_event_is_taken_by_the_sources_rules_in_every_envelope() -> N
     assert "another organisation" in made.faults[0][1].detail
 
 
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        ("zendesk", {"ticket_id": 7, "rating": "good", "at": "2026-03-17T10:00:00Z"}),
+        ("twilio", [{"type": "com.twilio.ping", "specversion": "1.0"}]),
+        ("standard-webhooks", {"type": "order.placed", "data": {"placed_at": "2026-03-17"}}),
+        ("cloudevents", {"specversion": "1.0", "type": "com.acme.order.placed", "source": "/s",
+                         "id": "1", "time": "2026-03-17T10:00:00Z", "data": {}}),
+    ],
+)  # fmt: skip
+def test_what_a_sources_rules_skip_is_taken_by_nothing_else(kind: str, body: Any) -> None:
+    vendor, every = VENDORS[kind], {"not": {"field": "nothing", "op": "exists"}}
+    rules = vendor.mapping.model_validate({"rows": {"skip_when": every}, "events": [
+        {"type": "commerce.order.placed", "id": "{id}", "time": {"column": "time"}}]})  # fmt: skip
+    headers = {"content-type": "application/json", "webhook-id": "1"}
+    made = vendor.translate(Delivery("", headers, json.dumps(body).encode(), NOW), rules, "/s")
+    assert (made.items, made.faults, made.ignored) == ([], [], 1)
+
+
 def context(message: str, at: int, parameters: dict[str, Any]) -> dict[str, Any]:
     pairs = [{"key": key, "value": value} for key, value in parameters.items()]
     return {"MessageName": message, "PrimaryEntityName": "opportunity", "PrimaryEntityId": "o-1",

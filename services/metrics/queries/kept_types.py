@@ -62,14 +62,20 @@ class KeptTypes:
                 look = self._looks[tenant_id] = Future()
         if ours:
             try:
-                look.set_result(self._looked_up(tenant_id))
-            except BaseException as error:
+                found = self._looked_up(tenant_id)
+            except BaseException as error:  # It is raised here and in all who wait.
+                self._end(tenant_id)
                 look.set_exception(error)
-            finally:
-                self._sent.discard(tenant_id)
-                with self._lock:
-                    self._looks.pop(tenant_id)
+            else:
+                self._end(tenant_id)
+                look.set_result(found)
         return look.result()
+
+    def _end(self, tenant_id: UUID) -> None:
+        """Let a new look begin; before the old one is told, so that nobody takes it for running."""
+        self._sent.discard(tenant_id)
+        with self._lock:
+            self._looks.pop(tenant_id)
 
     def _looked_up(self, tenant_id: UUID) -> _Found:
         # The age counts from before the look, so that nothing newer is missed for longer.

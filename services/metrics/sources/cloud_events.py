@@ -6,7 +6,7 @@ import base64
 from typing import Any
 from urllib.parse import unquote
 
-from services.metrics.domain.mapping import Mapping, Translator
+from services.metrics.domain.mapping import Mapping
 from services.metrics.domain.types import CANONICAL
 from services.metrics.sources.delivery import (
     GARBLED,
@@ -93,12 +93,8 @@ def _items(delivery: Delivery) -> list[Any]:
 def _translate_item(
     item: dict[str, Any], translation: Translation, mapping: Mapping, source: str
 ) -> None:
-    if mapping.events:
-        made = Translator(mapping, source, {}, {}).translate(item, "")
-        translation.items += made.items
-        translation.faults += [(item, fault) for fault in made.faults]
-        if made.items or made.faults:
-            return
+    if translation.take(mapping, source, item, item):
+        return
     name = _ENDINGS.get(tuple(item["type"].split(".")[-2:]))
     if name is None:
         fault = Fault("/type", f"No rule of the mapping takes the type {item['type']!r}.", "type")

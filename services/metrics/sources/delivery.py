@@ -16,6 +16,8 @@ from urllib.parse import parse_qsl, urlsplit
 import msgspec
 
 from services.metrics.domain.cloudevents import parse_moment
+from services.metrics.domain.mapping import Mapping as Rules
+from services.metrics.domain.mapping import Translator
 from services.metrics.domain.types import EventType
 from shared.chain import parse_json
 from shared.clock import EPOCH
@@ -89,6 +91,17 @@ class Translation:
             for name, value in said.items()
             if value is not None
         ]
+
+    def take(self, rules: Rules, source: str, row: Mapping[str, Any], item: Any) -> bool:
+        """Take what a source's rules make of a row; False where none of them knows it.
+
+        Faults are told of `item`, which is what the vendor sent; what is to be skipped is ignored.
+        """
+        made = Translator(rules, source, {}, {}).translate(row, "")
+        self.items += made.items
+        self.faults += [(item, fault) for fault in made.faults]
+        self.ignored += made.skipped
+        return bool(made.items or made.faults or made.skipped)
 
 
 class NotAuthentic(Exception):

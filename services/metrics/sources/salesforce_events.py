@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import Field, model_validator
 
-from services.metrics.domain.mapping import Mapping, Translator
+from services.metrics.domain.mapping import Mapping
 from services.metrics.sources.delivery import (
     GARBLED,
     Delivery,
@@ -90,12 +90,7 @@ def _translate_event(
         translation.faults.append((item, fault))
         return
     _demand_own(item, mapping)
-    made = Translator(mapping.platform_events, source, {}, {}).translate(row, "")
-    translation.items += made.items
-    translation.faults += [(item, fault) for fault in made.faults]
-    if made.skipped:
-        translation.ignored += 1
-    elif not made.items and not made.faults:
+    if not translation.take(mapping.platform_events, source, row, item):
         detail = f"No rule of `platform_events` in the source's mapping takes {row['event']!r}."
         translation.faults.append((item, Fault("/", detail, "unmapped_type")))
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from standardwebhooks import Webhook
 
-from services.metrics.domain.mapping import Mapping, Translator
+from services.metrics.domain.mapping import Mapping
 from services.metrics.domain.types import CANONICAL
 from services.metrics.sources.delivery import (
     Delivery,
@@ -69,16 +69,10 @@ def translate(delivery: Delivery, mapping: Mapping, source: str) -> Translation:
     identity = _header(delivery, "id")
     translation = Translation()
     if mapping.events:
-        row = {**body, "webhook-id": identity}
-        made = Translator(mapping, source, {}, {}).translate(row, "")
-        translation.items += made.items
-        translation.faults += [(body, fault) for fault in made.faults]
-        if made.skipped:
-            translation.ignored += 1
-            return translation
-    elif (item := _by_convention(body, source, identity)) is not None:
+        taken = translation.take(mapping, source, {**body, "webhook-id": identity}, body)
+    elif taken := (item := _by_convention(body, source, identity)) is not None:
         translation.items.append(item)
-    if not translation.items and not translation.faults:
+    if not taken:
         detail = f"No rule of the source's mapping takes the type {body['type']!r}."
         translation.faults.append((body, Fault("/type", detail, "unmapped_type")))
     return translation

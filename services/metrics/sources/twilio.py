@@ -12,7 +12,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
-from services.metrics.domain.mapping import Mapping, Translator
+from services.metrics.domain.mapping import Mapping
 from services.metrics.sources.delivery import (
     GARBLED,
     Delivery,
@@ -83,10 +83,8 @@ def translate(delivery: Delivery, mapping: Mapping, source: str) -> Translation:
         try:
             if not isinstance(item, dict) or not item["type"]:
                 raise ValueError("type")
-            made = Translator(mapping, source, {}, {}).translate(item, "")
-            translation.items += made.items
-            translation.faults += [(item, fault) for fault in made.faults]
-            translation.ignored += not made.items and not made.faults
+            if not translation.take(mapping, source, item, item):
+                translation.ignored += 1
         except GARBLED as error:
             translation.faults.append(garbled(item, error))
     return translation

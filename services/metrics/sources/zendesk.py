@@ -8,7 +8,7 @@ import hmac
 from datetime import timedelta
 from typing import Any
 
-from services.metrics.domain.mapping import Mapping, Translator
+from services.metrics.domain.mapping import Mapping
 from services.metrics.sources.delivery import (
     GARBLED,
     Delivery,
@@ -52,20 +52,22 @@ def translate(delivery: Delivery, mapping: Mapping, source: str) -> Translation:
     try:
         if str(body.get("type", "")).startswith(_PREFIX):
             _ticket(body, translation, source)
-        elif mapping.events:
-            made = Translator(mapping, source, {}, {}).translate(body, "")
-            translation.items += made.items
-            translation.faults += [(body, fault) for fault in made.faults]
-        elif "rating" in body and "ticket_id" in body:
-            _rating(body, translation, source)
-        elif "type" in body:
-            translation.ignored += 1
-        else:
-            fault = Fault("/", "No rule of the source's mapping takes this JSON.", "unmapped")
-            translation.faults.append((body, fault))
+        elif not translation.take(mapping, source, body, body):
+            _by_convention(body, translation, source)
     except GARBLED as error:
         raise NotReadable(f"The body lacks or garbles {error}.") from error
     return translation
+
+
+def _by_convention(body: dict[str, Any], translation: Translation, source: str) -> None:
+    """A trigger's JSON that no rule takes: a rating, or nothing that we know."""
+    if "rating" in body and "ticket_id" in body:
+        _rating(body, translation, source)
+    elif "type" in body:
+        translation.ignored += 1
+    else:
+        fault = Fault("/", "No rule of the source's mapping takes this JSON.", "unmapped")
+        translation.faults.append((body, fault))
 
 
 def _ticket(body: dict[str, Any], translation: Translation, source: str) -> None:
