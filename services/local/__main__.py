@@ -71,6 +71,9 @@ def up(
 
 
 def _stop(*_: object) -> None:
+    # A second signal must not interrupt the stopping, or services would be left running.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
     raise _Stopped
 
 

@@ -136,6 +136,17 @@ def test_the_file_for_developers_names_all_and_is_private(up: Up) -> None:
     )
 
 
+def test_whoever_is_impatient_leaves_no_service_running(tmp_path: Path) -> None:
+    """A second Ctrl-C, or the one that make passes on, does not interrupt the stopping."""
+    with Up(tmp_path / "data") as started:
+        pids = [started.pid_of(service) for service in ("goals", "metrics", "valuation")]
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGINT):
+            started.process.send_signal(number)
+            time.sleep(0.01)
+        assert started.process.wait(timeout=START_SECONDS) == 0
+    assert not [pid for pid in pids if Path(f"/proc/{pid}").exists()]
+
+
 def test_a_service_killed_in_mid_ingest_loses_nothing_that_was_acknowledged(tmp_path: Path) -> None:
     """Goal: each acknowledged event and delivery is there exactly once after kill -9 and a restart.
 
