@@ -18,7 +18,8 @@ from services.metrics.domain.types import CANONICAL
 from services.metrics.settings import MetricsSettings
 from shared.service import settle_in
 from shared.telemetry import set_up_logging
-from shared.web.routes import strict_json
+from shared.web.routes import add_routes, strict_json
+from shared.web.routes import router as make_router
 from shared.web.runtime import Caller, writes
 from tests.support.house import SECRETS_KEY, Urls
 
@@ -58,7 +59,7 @@ class Serving:
 
 
 def _no_op() -> APIRouter:
-    router = APIRouter(prefix="/v1")
+    router = make_router("bench")
     caller = Depends(writes("events:write"))
 
     @router.post("/no-op")
@@ -72,7 +73,7 @@ def _no_op() -> APIRouter:
 def app() -> FastAPI:
     settings = MetricsSettings()
     made = create_app(settings, *SERVICE.open(settings))
-    made.include_router(_no_op())
+    add_routes(made, _no_op())
     return made
 
 

@@ -11,7 +11,6 @@ from fastapi import APIRouter, FastAPI, Response
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.openapi.utils import get_openapi
 from fastapi.responses import JSONResponse
-from fastapi.routing import APIRoute
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.middleware.gzip import GZipMiddleware
 
@@ -20,7 +19,7 @@ from shared.errors import Refusal
 from shared.web import problems
 from shared.web.devclock import clock_router
 from shared.web.edge import Edge
-from shared.web.routes import StrictRoute
+from shared.web.routes import add_routes
 from shared.web.runtime import Runtime
 from shared.web.wire import Problem
 
@@ -56,21 +55,19 @@ def assemble(
         version=VERSION,
         description=description,
         lifespan=lifespan,
-        generate_unique_id_function=_operation_id,
         separate_input_output_schemas=False,
         telemetry={"operation_spans": False},
         servers=[{"url": "/", "description": "This service"}],
         contact={"name": "Worthwhile"},
         license_info={"name": "Proprietary", "identifier": "LicenseRef-Worthwhile"},
     )
-    app.router.route_class = StrictRoute
     app.state.runtime = runtime
     problems.install(app)
-    app.include_router(_health(runtime))
     for router in routers:
-        app.include_router(router)
+        add_routes(app, router)
     if isinstance(runtime.clock, SimulatedClock):
-        app.include_router(clock_router(runtime.clock))
+        add_routes(app, clock_router(runtime.clock))
+    add_routes(app, _health(runtime))
     # The first level takes a fifth of the time of the last and gives all but as much.
     app.add_middleware(GZipMiddleware, minimum_size=1024, compresslevel=1)
     if runtime.settings.cors_origins:
@@ -84,11 +81,6 @@ def assemble(
     app.add_middleware(Edge, max_body_bytes=runtime.settings.max_body_bytes)
     app.openapi = lambda: openapi_of(app)  # type: ignore[method-assign]
     return app
-
-
-def _operation_id(route: APIRoute) -> str:
-    first, *rest = route.name.split("_")
-    return first + "".join(word.capitalize() for word in rest)
 
 
 def _health(runtime: Runtime) -> APIRouter:

@@ -17,6 +17,7 @@ from shared import errors
 from shared.closed import pointer_to, words_of
 from shared.errors import Fault, ProblemType, Refusal
 from shared.telemetry import current_trace, log
+from shared.web.routes import add_routes
 
 MEDIA_TYPE = "application/problem+json"
 _BY_STATUS = {
@@ -52,7 +53,7 @@ def problem_page(slug: str, request: Request) -> Response:
 
 def install(app: FastAPI) -> None:
     """Answer every exception with a problem."""
-    app.include_router(router)
+    add_routes(app, router)
     app.add_exception_handler(Refusal, _refused)
     app.add_exception_handler(RequestValidationError, _not_valid)
     app.add_exception_handler(HTTPException, _http)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
+from functools import cached_property
 from typing import Any
 
 import msgspec
-from fastapi import APIRouter, HTTPException, Request, Response
+from fastapi import APIRouter, FastAPI, HTTPException, Request, Response
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
+from starlette.routing import Match
+from starlette.types import Scope
 
 from shared.chain import parse_json
 from shared.errors import invalid
@@ -26,6 +29,17 @@ class StrictRequest(Request):
 
 class StrictRoute(APIRoute):
     """A route that hands strict requests on."""
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        # Nearly all routes are told apart by it, without their patterns.
+        if not scope.get("root_path") and not scope["path"].startswith(self._fixed):
+            return Match.NONE, {}
+        return super().matches(scope)
+
+    @cached_property
+    def _fixed(self) -> str:
+        """What stands before the first parameter of the path."""
+        return self.path_format.partition("{")[0]
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
@@ -49,7 +63,25 @@ def _query_names(dependant: Dependant) -> set[str]:
 
 def router(tag: str) -> APIRouter:
     """A router of `/v1` whose operations stand under one tag."""
-    return APIRouter(prefix="/v1", tags=[tag], route_class=StrictRoute)
+    return APIRouter(
+        prefix="/v1",
+        tags=[tag],
+        route_class=StrictRoute,
+        generate_unique_id_function=_operation_id,
+    )
+
+
+def _operation_id(route: APIRoute) -> str:
+    first, *rest = route.name.split("_")
+    return first + "".join(word.capitalize() for word in rest)
+
+
+def add_routes(app: FastAPI, router: APIRouter) -> None:
+    """Put a router's routes among those of an application as they are.
+
+    An included router is searched once to find that it has the route, and again to take it.
+    """
+    app.router.routes.extend(router.routes)
 
 
 def strict_json(body: bytes) -> Any:
