@@ -5,27 +5,34 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import deque
-from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from itertools import groupby
 from uuid import UUID
 
 from shared.errors import TOO_MANY_REQUESTS
-from shared.events import NewEvent
-from shared.ledger import Ledger, Outcome, Ready, joined
+from shared.events import Event, NewEvent
+from shared.ledger import Ledger, Outcome, Ready, hashed, joined
 from shared.telemetry import EVENTS_APPENDED
 
 # At most this many tenants commit at once; a fifth waits, since 2 cores gain nothing from more.
 WORKERS = 4
 MAX_GROUP_EVENTS = 5_000
+SMALL_BATCH = 16
 MAX_WAITING_EVENTS = 50_000
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Member:
-    batch: Ready
+    """What one sender waits for; `batch` where it was worth laying out by itself."""
+
+    events: list[Event]
+    batch: Ready | None
     atomic: bool
-    done: Future[list[Outcome]] = field(default_factory=Future)
+    done: asyncio.Future[list[Outcome]]
 
 
 class RefusedWhole(Exception):
@@ -55,27 +62,30 @@ class GroupCommit:
         Raises `RefusedWhole` when `atomic` and some event conflicts; refuses with
         `too-many-requests` before memory grows.
         """
-        return await asyncio.wrap_future(self.submit(tenant_id, events, atomic=atomic))
-
-    def submit(
-        self, tenant_id: UUID, events: Sequence[NewEvent], *, atomic: bool = False
-    ) -> Future[list[Outcome]]:
-        member = _Member(self._ledger.ready(events), atomic)
         if not events:
-            member.done.set_result([])
-            return member.done
+            return []
+        done: asyncio.Future[list[Outcome]] = asyncio.get_running_loop().create_future()
+        if len(events) > SMALL_BATCH:
+            batch = self._ledger.ready(events)
+            member = _Member(batch.events, batch, atomic, done)
+        else:
+            # Laid out with all that they are stored with.
+            member = _Member(hashed(events), None, atomic, done)
+        self._queue(tenant_id, member)
+        return await done
+
+    def _queue(self, tenant_id: UUID, member: _Member) -> None:
         with self._lock:
-            if self._waiting + len(events) > MAX_WAITING_EVENTS:
+            if self._waiting + len(member.events) > MAX_WAITING_EVENTS:
                 raise TOO_MANY_REQUESTS.refusal(
                     f"{self._waiting} events are waiting to be stored.",
                     headers={"Retry-After": "1"},
                 )
-            self._waiting += len(events)
+            self._waiting += len(member.events)
             self._queues.setdefault(tenant_id, deque()).append(member)
             if tenant_id not in self._busy:
                 self._busy.add(tenant_id)
                 self._pool.submit(self._drain, tenant_id)
-        return member.done
 
     def close(self) -> None:
         """Finish what is queued, then stop."""
@@ -87,22 +97,22 @@ class GroupCommit:
                 self._commit(tenant_id, group)
             finally:
                 with self._lock:
-                    self._waiting -= sum(len(m.batch.events) for m in group)
+                    self._waiting -= sum(len(m.events) for m in group)
 
     def _next_group(self, tenant_id: UUID) -> list[_Member]:
         with self._lock:
             queue = self._queues[tenant_id]
             group: list[_Member] = []
             size = 0
-            while queue and (not group or size + len(queue[0].batch.events) <= MAX_GROUP_EVENTS):
+            while queue and (not group or size + len(queue[0].events) <= MAX_GROUP_EVENTS):
                 if group and (group[0].atomic or queue[0].atomic):
                     break
                 member = queue.popleft()
-                if member.done.set_running_or_notify_cancel():
-                    group.append(member)
-                    size += len(member.batch.events)
+                if member.done.cancelled():
+                    self._waiting -= len(member.events)
                 else:
-                    self._waiting -= len(member.batch.events)
+                    group.append(member)
+                    size += len(member.events)
             if not group:
                 self._busy.discard(tenant_id)
                 del self._queues[tenant_id]
@@ -112,20 +122,44 @@ class GroupCommit:
         try:
             outcomes = self._append(tenant_id, group)
         except BaseException as error:
-            for member in group:
-                member.done.set_exception(error)
+            _wake(group, partial(_fail, group, error))
             return
         EVENTS_APPENDED.inc(sum(o.status == "accepted" for o in outcomes))
-        start = 0
-        for member in group:
-            end = start + len(member.batch.events)
-            member.done.set_result(outcomes[start:end])
-            start = end
+        _wake(group, partial(_answer, group, outcomes))
 
     def _append(self, tenant_id: UUID, group: list[_Member]) -> list[Outcome]:
-        together = joined([member.batch for member in group])
+        together = joined(list(self._laid_out(group)))
         with self._ledger.transaction(tenant_id) as transaction:
             outcomes = transaction.append_ready(together)
             if group[0].atomic and any(o.status == "conflict" for o in outcomes):
                 raise RefusedWhole(outcomes)
         return outcomes
+
+    def _laid_out(self, group: list[_Member]) -> Iterator[Ready]:
+        for small, members in groupby(group, lambda member: member.batch is None):
+            if small:
+                yield self._ledger.laid_out([event for one in members for event in one.events])
+            else:
+                yield from (member.batch for member in members if member.batch is not None)
+
+
+def _wake(group: list[_Member], tell: Callable[[], None]) -> None:
+    """Let the loop that all senders of a process wait in go on, once for all of them."""
+    # Nobody waits any more where the loop has ended.
+    with suppress(RuntimeError):
+        group[0].done.get_loop().call_soon_threadsafe(tell)
+
+
+def _fail(group: list[_Member], error: BaseException) -> None:
+    for member in group:
+        if not member.done.done():
+            member.done.set_exception(error)
+
+
+def _answer(group: list[_Member], outcomes: list[Outcome]) -> None:
+    start = 0
+    for member in group:
+        end = start + len(member.events)
+        if not member.done.done():
+            member.done.set_result(outcomes[start:end])
+        start = end

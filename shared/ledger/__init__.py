@@ -1,7 +1,7 @@
 """The ledger: every fact of one service and tenant, once, in one order, never changed."""
 
 from shared.ledger.basis import EMPTY_BASIS, Basis, basis_at, find_basis
-from shared.ledger.ready import Ready, joined
+from shared.ledger.ready import Ready, hashed, joined
 from shared.ledger.rows import Outcome, read_event
 from shared.ledger.transactions import Ledger, Transaction, View, new_event
 
@@ -15,6 +15,7 @@ __all__ = [
     "View",
     "basis_at",
     "find_basis",
+    "hashed",
     "joined",
     "new_event",
     "read_event",

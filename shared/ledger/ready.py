@@ -48,14 +48,24 @@ def ready(
 ) -> Ready:
     """Hash a batch and lay it out in columns; who names no actor has the one given."""
     moments = [to_micros(e.occurred_at) for e in new]
-    told = zip(new, moments, strict=True)
-    events = [_unplaced(e, at, e.actor or actor, correlation_id) for e, at in told]
-    return _laid_out(events, moments, pack=pack)
+    return _laid_out(_hashed(new, moments, actor, correlation_id), moments, pack=pack)
+
+
+def hashed(new: Sequence[NewEvent]) -> list[Event]:
+    """Events that only lack their place, not laid out yet."""
+    return _hashed(new, [to_micros(e.occurred_at) for e in new], "", "")
 
 
 def laid_out(events: list[Event], *, pack: bool) -> Ready:
     """Hashed events with their columns."""
     return _laid_out(events, [to_micros(e.occurred_at) for e in events], pack=pack)
+
+
+def _hashed(
+    new: Sequence[NewEvent], moments: list[int], actor: str, correlation_id: str
+) -> list[Event]:
+    told = zip(new, moments, strict=True)
+    return [_unplaced(e, at, e.actor or actor, correlation_id) for e, at in told]
 
 
 def _laid_out(events: list[Event], moments: list[int], *, pack: bool) -> Ready:

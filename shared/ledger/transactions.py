@@ -18,7 +18,7 @@ from shared.errors import CONFLICT, STALE, UNAVAILABLE
 from shared.events import Event, NewEvent, Payload, event, name_of
 from shared.ids import new_id
 from shared.ledger.basis import Basis, basis_at, find_basis, head_basis
-from shared.ledger.ready import Family, Ready, joined, ready
+from shared.ledger.ready import Family, Ready, joined, laid_out, ready
 from shared.ledger.rows import LOOKUP_CHUNK, Outcome, insert_events, read_event
 from shared.ledger.tables import events, heads, tenants
 
@@ -211,6 +211,10 @@ class Ledger:
         """A batch hashed and laid out for this ledger's database; needs no lock."""
         pack = self.database.is_postgresql
         return ready(new, pack=pack, actor=actor, correlation_id=correlation_id)
+
+    def laid_out(self, events: list[Event]) -> Ready:
+        """Hashed events laid out for this ledger's database; needs no lock."""
+        return laid_out(events, pack=self.database.is_postgresql)
 
     @contextmanager
     def view(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Collection, Coroutine
+from dataclasses import dataclass
 from functools import cached_property
+from inspect import iscoroutinefunction, signature
 from typing import Any
 
 import msgspec
@@ -11,7 +13,7 @@ from fastapi import APIRouter, FastAPI, HTTPException, Request, Response
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 from starlette.routing import Match
-from starlette.types import Scope
+from starlette.types import Receive, Scope, Send
 
 from shared.chain import parse_json
 from shared.errors import invalid
@@ -36,6 +38,17 @@ class StrictRoute(APIRoute):
             return Match.NONE, {}
         return super().matches(scope)
 
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._plain is None or not self._plain.fits(scope):
+            await super().handle(scope, receive, send)
+            return
+        response = await self._plain.answer(StrictRequest(scope, receive))
+        await response(scope, receive, send)
+
+    @cached_property
+    def _plain(self) -> PlainCall | None:
+        return PlainCall.of(self)
+
     @cached_property
     def _fixed(self) -> str:
         """What stands before the first parameter of the path."""
@@ -54,6 +67,54 @@ class StrictRoute(APIRoute):
             return await handle(StrictRequest(request.scope, request.receive))
 
         return strict
+
+
+@dataclass(frozen=True, slots=True)
+class PlainCall:
+    """An endpoint that needs but the request and its caller, for requests that bring no more.
+
+    Nearly all events are pushed like this. FastAPI would take longer to find that there is nothing
+    to convert than storing one takes.
+    """
+
+    endpoint: Callable[..., Coroutine[Any, Any, Response]]
+    caller: Callable[[Request], Coroutine[Any, Any, Any]]
+    methods: Collection[str]
+    headers: frozenset[bytes]
+
+    @classmethod
+    def of(cls, route: APIRoute) -> PlainCall | None:
+        """None where the endpoint, or what finds its caller, needs more or can't be awaited."""
+        own = route.dependant
+        if [inner.name for inner in own.dependencies] != ["caller"]:
+            return None
+        (who,) = own.dependencies
+        found = who.call
+        if found is None or not iscoroutinefunction(type(found).__call__):
+            return None
+        if not iscoroutinefunction(route.endpoint):
+            return None
+        if _needed(route.endpoint) != {"request", "caller"} or _needed(found) != {"request"}:
+            return None
+        asked = {field.alias for part in (own, who) for field in part.header_params}
+        headers = frozenset(name.lower().encode() for name in asked)
+        return cls(route.endpoint, found, route.methods or (), headers)
+
+    def fits(self, scope: Scope) -> bool:
+        """Whether a request brings none of the parameters that could be left out."""
+        return (
+            not scope["query_string"]
+            and scope["method"] in self.methods
+            and self.headers.isdisjoint([name for name, _ in scope["headers"]])
+        )
+
+    async def answer(self, request: Request) -> Response:
+        return await self.endpoint(request=request, caller=await self.caller(request))
+
+
+def _needed(call: Callable[..., Any]) -> set[str]:
+    found = signature(call).parameters.values()
+    return {parameter.name for parameter in found if parameter.default is parameter.empty}
 
 
 def _query_names(dependant: Dependant) -> set[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from uuid import uuid4
 
@@ -10,10 +11,17 @@ import pytest
 from services.metrics.app import SERVICE
 from services.metrics.settings import MetricsSettings
 from shared.errors import Refusal
-from shared.group_commit import MAX_WAITING_EVENTS, GroupCommit, RefusedWhole
+from shared.group_commit import MAX_WAITING_EVENTS, SMALL_BATCH, GroupCommit, RefusedWhole
 from shared.ledger import Ledger
 from tests.shared.test_ledger import fact, names
 from tests.support.house import Databases
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(scope="module")
+def anyio_backend() -> str:
+    return "asyncio"
 
 
 @pytest.fixture(scope="module")
@@ -26,39 +34,59 @@ def ledger(databases: Databases) -> Iterator[Ledger]:
     database.close()
 
 
-def test_many_appends_of_one_tenant_are_each_answered_with_their_own(ledger: Ledger) -> None:
+async def test_many_appends_of_one_tenant_are_each_answered_with_their_own(ledger: Ledger) -> None:
     group, tenant = GroupCommit(ledger), uuid4()
-    waiting = [group.submit(tenant, [fact(str(n)), fact("shared")]) for n in range(50)]
-    outcomes = [w.result(timeout=30) for w in waiting]
+    alone = [group.append(tenant, [fact(str(n)), fact("shared")]) for n in range(50)]
+    large = group.append(
+        tenant, [fact(f"of {SMALL_BATCH + 1}: {n}") for n in range(SMALL_BATCH + 1)]
+    )
+    *outcomes, batch = await asyncio.gather(*alone, large)
     assert all(o[0].status == "accepted" for o in outcomes)
     assert sum(o[1].status == "accepted" for o in outcomes) == 1
+    assert [o.status for o in batch] == ["accepted"] * (SMALL_BATCH + 1)
     group.close()
     with ledger.view(tenant) as view:
-        assert len(names(view)) == 52
+        assert len(names(view)) == 52 + len(batch)
 
 
-def test_a_sender_that_gives_up_stalls_nobody(ledger: Ledger) -> None:
+async def test_a_sender_that_gives_up_stalls_nobody(ledger: Ledger) -> None:
     group, tenant = GroupCommit(ledger), uuid4()
     for _ in range(20):
-        group.submit(tenant, [fact(str(uuid4()))]).cancel()
-    kept = group.submit(tenant, [fact("kept")]).result(timeout=30)
+        gives_up = asyncio.ensure_future(group.append(tenant, [fact(str(uuid4()))]))
+        await asyncio.sleep(0)
+        gives_up.cancel()
+    kept = await group.append(tenant, [fact("kept")])
     assert kept[0].status == "accepted"
     group.close()
 
 
-def test_an_atomic_batch_with_a_conflict_stores_nothing(ledger: Ledger) -> None:
+async def test_an_atomic_batch_with_a_conflict_stores_nothing(ledger: Ledger) -> None:
     group, tenant = GroupCommit(ledger), uuid4()
-    group.submit(tenant, [fact("a")]).result(timeout=30)
+    await group.append(tenant, [fact("a")])
     clash = [fact("b"), fact("a", data="{}")]
     with pytest.raises(RefusedWhole):
-        group.submit(tenant, clash, atomic=True).result(timeout=30)
+        await group.append(tenant, clash, atomic=True)
     with ledger.view(tenant) as view:
         assert names(view) == ["opened", "a"]
     group.close()
 
 
-def test_more_than_fits_in_memory_is_refused_before_it_is_taken(ledger: Ledger) -> None:
+async def test_what_can_not_be_stored_is_told_to_all_that_wait_for_it(ledger: Ledger) -> None:
+    def fails(*_: object) -> None:
+        raise LookupError("the projection is broken")
+
+    group = GroupCommit(Ledger(ledger.database, ledger.clock, fails, source="/metrics"))
+    tenant = uuid4()
+    asked = [group.append(tenant, [fact(str(n))]) for n in range(3)]
+    told = await asyncio.gather(*asked, return_exceptions=True)
+    assert [type(error) for error in told] == [LookupError] * 3
+    with ledger.view(tenant) as view:
+        assert names(view) == []
+    group.close()
+
+
+async def test_more_than_fits_in_memory_is_refused_before_it_is_taken(ledger: Ledger) -> None:
     group = GroupCommit(ledger)
     with pytest.raises(Refusal, match="too-many-requests"):
-        group.submit(uuid4(), [fact("a")] * (MAX_WAITING_EVENTS + 1))
+        await group.append(uuid4(), [fact("a")] * (MAX_WAITING_EVENTS + 1))
     group.close()
