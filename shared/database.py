@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import select as polling
 import sqlite3
 import threading
+import time
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
@@ -31,7 +33,7 @@ from sqlalchemy import (
     event,
 )
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
+from sqlalchemy.exc import DBAPIError, IntegrityError, InvalidatePoolError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.sql.compiler import SQLCompiler
 
@@ -43,10 +45,8 @@ LOCK_TIMEOUT_SECONDS = 5
 POOL_SIZE = 10
 POOL_OVERFLOW = 10
 
-_ENTER = (
-    "SELECT set_config('worthwhile.tenant', %s, true),"
-    f" set_config('lock_timeout', '{LOCK_TIMEOUT_SECONDS}s', true)"
-)
+# A connection that rested longer is asked whether it still stands; firewalls forget in silence.
+RESTED_SECONDS = 60
 
 Position = BigInteger().with_variant(Integer, "sqlite")
 
@@ -133,12 +133,8 @@ class Database:
     def read(self, tenant_id: UUID | None) -> Iterator[Connection]:
         """One consistent state of the database, for reading only."""
         with _translated(), self.engine.connect() as connection:
-            if self.is_postgresql:
-                connection = connection.execution_options(
-                    isolation_level="REPEATABLE READ", postgresql_readonly=True
-                )
+            connection.execution_options(writes=False, tenant=tenant_id)
             with connection.begin():
-                self._enter(connection, tenant_id)
                 yield connection
 
     @contextmanager
@@ -146,14 +142,9 @@ class Database:
         """A transaction that commits when the block ends, and not before."""
         turn = self._turns.turn() if self._turns else nullcontext()
         with turn, _translated(), self.engine.connect() as connection:
-            connection = connection.execution_options(writes=True)
+            connection.execution_options(writes=True, tenant=tenant_id)
             with connection.begin():
-                self._enter(connection, tenant_id)
                 yield connection
-
-    def _enter(self, connection: Connection, tenant_id: UUID | None) -> None:
-        if self.is_postgresql:
-            connection.exec_driver_sql(_ENTER, (str(tenant_id or ""),))
 
     def close(self) -> None:
         self.engine.dispose()
@@ -244,18 +235,57 @@ def _engine(url: str, pool_size: int) -> Engine:
         event.listen(engine, "connect", _set_up_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
         return engine
-    return create_engine(
+    engine = create_engine(
         url,
         pool_size=pool_size,
         max_overflow=POOL_OVERFLOW,
         pool_timeout=LOCK_TIMEOUT_SECONDS,
-        pool_pre_ping=True,
+        # We send BEGIN ourselves, with all that a transaction starts with.
+        isolation_level="AUTOCOMMIT",
         # Prepared statements do not survive a pooler in transaction mode.
         connect_args={
             "prepare_threshold": None,
             "connect_timeout": LOCK_TIMEOUT_SECONDS,
         },
     )
+    event.listen(engine, "checkin", _note_rest)
+    event.listen(engine, "checkout", _demand_alive)
+    event.listen(engine, "begin", _begin_postgresql)
+    return engine
+
+
+def _note_rest(connection: object, record: Any) -> None:
+    record.info["rests_since"] = time.monotonic()
+
+
+def _demand_alive(connection: psycopg.Connection[Any], record: Any, _: object) -> None:
+    """Have the pool replace a connection that was lost while it rested.
+
+    A server that ends tells so on the connection, which costs nothing to look at.
+    """
+    rested = time.monotonic() - record.info.get("rests_since", time.monotonic())
+    watched = polling.poll()
+    watched.register(connection.fileno(), polling.POLLIN)
+    if rested < RESTED_SECONDS and not watched.poll(0):
+        return
+    try:
+        connection.execute("")
+    except psycopg.Error as error:
+        raise InvalidatePoolError("the connection was lost while it rested") from error
+
+
+def _begin_postgresql(connection: Connection) -> None:
+    """Begin and enter the tenant in one message."""
+    options = connection.get_execution_options()
+    begin = "BEGIN"
+    if "tenant" in options:
+        mode = "READ COMMITTED" if options["writes"] else "REPEATABLE READ, READ ONLY"
+        begin = (
+            f"BEGIN ISOLATION LEVEL {mode};"
+            f"SET LOCAL worthwhile.tenant = '{options['tenant'] or ''}';"
+            f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT_SECONDS}s'"
+        )
+    connection.exec_driver_sql(begin)
 
 
 def _set_up_sqlite(connection: sqlite3.Connection, record: object) -> None:

@@ -15,7 +15,7 @@ from uuid import UUID
 
 from shared.errors import TOO_MANY_REQUESTS
 from shared.events import Event, NewEvent
-from shared.ledger import Ledger, Outcome, Ready, hashed, joined
+from shared.ledger import Ledger, Outcome, Ready, Transaction, hashed, joined
 from shared.telemetry import EVENTS_APPENDED
 
 # At most this many tenants commit at once; a fifth waits, since 2 cores gain nothing from more.
@@ -92,12 +92,30 @@ class GroupCommit:
         self._pool.shutdown(wait=True)
 
     def _drain(self, tenant_id: UUID) -> None:
-        while group := self._next_group(tenant_id):
+        while self._is_awaited(tenant_id):
+            group: list[_Member] = []
             try:
-                self._commit(tenant_id, group)
-            finally:
-                with self._lock:
-                    self._waiting -= sum(len(m.events) for m in group)
+                with self._ledger.transaction(tenant_id) as transaction:
+                    # Whoever came while the ledger's lock was waited for goes along.
+                    group = self._next_group(tenant_id)
+                    outcomes = self._append(transaction, group)
+            except BaseException as error:
+                group = group or self._next_group(tenant_id)
+                _wake(group, partial(_fail, group, error))
+            else:
+                EVENTS_APPENDED.inc(sum(o.status == "accepted" for o in outcomes))
+                _wake(group, partial(_answer, group, outcomes))
+            with self._lock:
+                self._waiting -= sum(len(member.events) for member in group)
+
+    def _is_awaited(self, tenant_id: UUID) -> bool:
+        """Whether somebody waits; if not, the next who comes has to ask for a thread."""
+        with self._lock:
+            if self._queues[tenant_id]:
+                return True
+            self._busy.discard(tenant_id)
+            del self._queues[tenant_id]
+            return False
 
     def _next_group(self, tenant_id: UUID) -> list[_Member]:
         with self._lock:
@@ -113,26 +131,14 @@ class GroupCommit:
                 else:
                     group.append(member)
                     size += len(member.events)
-            if not group:
-                self._busy.discard(tenant_id)
-                del self._queues[tenant_id]
             return group
 
-    def _commit(self, tenant_id: UUID, group: list[_Member]) -> None:
-        try:
-            outcomes = self._append(tenant_id, group)
-        except BaseException as error:
-            _wake(group, partial(_fail, group, error))
-            return
-        EVENTS_APPENDED.inc(sum(o.status == "accepted" for o in outcomes))
-        _wake(group, partial(_answer, group, outcomes))
-
-    def _append(self, tenant_id: UUID, group: list[_Member]) -> list[Outcome]:
-        together = joined(list(self._laid_out(group)))
-        with self._ledger.transaction(tenant_id) as transaction:
-            outcomes = transaction.append_ready(together)
-            if group[0].atomic and any(o.status == "conflict" for o in outcomes):
-                raise RefusedWhole(outcomes)
+    def _append(self, transaction: Transaction, group: list[_Member]) -> list[Outcome]:
+        if not group:
+            return []
+        outcomes = transaction.append_ready(joined(list(self._laid_out(group))))
+        if group[0].atomic and any(o.status == "conflict" for o in outcomes):
+            raise RefusedWhole(outcomes)
         return outcomes
 
     def _laid_out(self, group: list[_Member]) -> Iterator[Ready]:
@@ -145,9 +151,10 @@ class GroupCommit:
 
 def _wake(group: list[_Member], tell: Callable[[], None]) -> None:
     """Let the loop that all senders of a process wait in go on, once for all of them."""
-    # Nobody waits any more where the loop has ended.
-    with suppress(RuntimeError):
-        group[0].done.get_loop().call_soon_threadsafe(tell)
+    for member in group[:1]:
+        # Nobody waits any more where the loop has ended.
+        with suppress(RuntimeError):
+            member.done.get_loop().call_soon_threadsafe(tell)
 
 
 def _fail(group: list[_Member], error: BaseException) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import lru_cache
 
 from babel import negotiate_locale
 
@@ -12,6 +13,7 @@ LANGUAGES = ("en", "sv", "fr", "ru")
 current_language: ContextVar[str] = ContextVar("current_language", default="en")
 
 
+@lru_cache(maxsize=1_024)
 def negotiate(accepted: str) -> str:
     """The language of ours that an `Accept-Language` header likes best; English if none."""
     ranked: list[tuple[float, int, str]] = []

@@ -42,9 +42,10 @@ current_trace: ContextVar[Trace | None] = ContextVar("current_trace", default=No
 
 def begin_trace(traceparent: str | None) -> Trace:
     """Go on with the caller's trace, or begin a new one."""
-    match = _TRACEPARENT.fullmatch(traceparent or "")
-    trace_id = match[1] if match and int(match[1], 16) else secrets.token_hex(16)
-    trace = Trace(trace_id, secrets.token_hex(8), match[3] if match else "01")
+    match = _TRACEPARENT.fullmatch(traceparent) if traceparent else None
+    fresh = secrets.token_hex(24)
+    trace_id = match[1] if match and int(match[1], 16) else fresh[:32]
+    trace = Trace(trace_id, fresh[32:], match[3] if match else "01")
     current_trace.set(trace)
     return trace
 

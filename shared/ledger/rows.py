@@ -13,7 +13,7 @@ from uuid import UUID
 
 from msgspec import Struct
 from msgspec.structs import force_setattr
-from sqlalchemy import Connection, RowMapping, insert, select, update
+from sqlalchemy import Connection, RowMapping, bindparam, insert, select, update
 
 from shared import chain
 from shared.clock import to_micros
@@ -35,6 +35,9 @@ _SQLITE_ROWS = 250
 _ROW = f"({', '.join('?' for _ in _COLUMNS)})"
 _SQLITE_INSERT = f"INSERT INTO events ({', '.join(_COLUMNS)}) VALUES {_ROW}"
 _SQLITE_INSERT_MANY = _SQLITE_INSERT + f", {_ROW}" * (_SQLITE_ROWS - 1)
+# Statements that stay: making them anew takes as long as the database takes to carry them out.
+_NEW_BATCH = insert(batches)
+_MOVED_HEAD = update(heads).where(heads.c.tenant_id == bindparam("tenant"))
 Identity = tuple[str, str, str]
 
 
@@ -318,10 +321,7 @@ def _seal(connection: Connection, tenant_id: UUID, head: Basis, appended: Sequen
         "root": root,
         "chain": value,
     }
-    connection.execute(insert(batches), batch)
-    connection.execute(
-        update(heads)
-        .where(heads.c.tenant_id == tenant_id)
-        .values(position=last, recorded_at=recorded_at, chain=value)
-    )
+    connection.execute(_NEW_BATCH, batch)
+    moved = {"tenant": tenant_id, "position": last, "recorded_at": recorded_at, "chain": value}
+    connection.execute(_MOVED_HEAD, moved)
     return Basis(last, value, recorded_at)

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any, Literal, TypeVar
 from uuid import UUID
 
-from sqlalchemy import Connection, func, null, select
+from sqlalchemy import Connection, bindparam, func, null, select
 from sqlalchemy.exc import IntegrityError
 
 from shared import chain
@@ -36,6 +36,13 @@ class LedgerOpened(Payload):
 
 
 Projector = Callable[["Transaction", Sequence[Event]], None]
+
+# Statements that stay: making them anew takes as long as the database takes to answer them.
+_HEAD = heads.c.tenant_id == bindparam("tenant")
+_LOCKED = select(heads, null().label("now")).where(_HEAD).with_for_update()
+_LOCKED_AND_TIMED = (
+    select(heads, func.clock_timestamp().label("now")).where(_HEAD).with_for_update()
+)
 
 
 class View:
@@ -278,16 +285,12 @@ class Ledger:
         """Lock the tenant's head row, made on first use; its basis and the time under the lock."""
         # Read with the row, and again if that changed while it was waited for; whoever waited in
         # vain has a time that lies as far back as the wait was long, which `CLOSED_AFTER` covers.
-        clock = func.clock_timestamp() if self.database.is_postgresql else null()
-        locked = (
-            select(heads, clock.label("now"))
-            .where(heads.c.tenant_id == tenant_id)
-            .with_for_update()
-        )
-        row = connection.execute(locked).one_or_none()
+        locked = _LOCKED_AND_TIMED if self.database.is_postgresql else _LOCKED
+        asked = {"tenant": tenant_id}
+        row = connection.execute(locked, asked).one_or_none()
         if row is None:
             self._make_head(connection, tenant_id)
-            row = connection.execute(locked).one()
+            row = connection.execute(locked, asked).one()
         if row.simulated != self.simulated:
             raise CONFLICT.refusal(
                 "This ledger's time is simulated; start the services with --simulate."

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 
 from services.metrics.tables import spans
 from shared.events import Event
 from shared.ledger import Transaction
 from shared.ledger.projecting import supersede
+
+_STANDING = select(spans.c.source, spans.c.name, spans.c.first_occurred_at).where(
+    spans.c.tenant_id == bindparam("tenant"),
+    spans.c.to_position.is_(None),
+    spans.c.source.in_(bindparam("sources", expanding=True)),
+)
 
 
 def move_spans(transaction: Transaction, facts: Sequence[Event]) -> None:
@@ -23,11 +29,7 @@ def move_spans(transaction: Transaction, facts: Sequence[Event]) -> None:
     standing = {
         (row.source, row.name): row.first_occurred_at
         for row in connection.execute(
-            select(spans).where(
-                spans.c.tenant_id == tenant_id,
-                spans.c.to_position.is_(None),
-                spans.c.source.in_({source for source, _ in first}),
-            )
+            _STANDING, {"tenant": tenant_id, "sources": sorted({source for source, _ in first})}
         )
     }
     for (source, name), event in sorted(first.items(), key=lambda kv: kv[1].position):
