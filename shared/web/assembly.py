@@ -12,13 +12,12 @@ from fastapi.middleware.cors import CORSMiddleware
 from fastapi.openapi.utils import get_openapi
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
-from starlette.middleware.gzip import GZipMiddleware
 
 from shared.clock import SimulatedClock
 from shared.errors import Refusal
 from shared.web import problems
 from shared.web.devclock import clock_router
-from shared.web.edge import Edge
+from shared.web.edge import Compressing, Edge
 from shared.web.routes import add_routes
 from shared.web.runtime import Runtime
 from shared.web.wire import Problem
@@ -69,7 +68,7 @@ def assemble(
         add_routes(app, clock_router(runtime.clock))
     add_routes(app, _health(runtime))
     # The first level takes a fifth of the time of the last and gives all but as much.
-    app.add_middleware(GZipMiddleware, minimum_size=1024, compresslevel=1)
+    app.add_middleware(Compressing, minimum_size=1024, compresslevel=1)
     if runtime.settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,

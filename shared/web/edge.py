@@ -7,6 +7,7 @@ from functools import lru_cache
 
 from prometheus_client import Counter, Histogram
 from starlette.exceptions import HTTPException
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -24,6 +25,8 @@ _HEADERS = [
         b"default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
     ),
 ]
+# An answer depends on these for all, also where it is too small to be compressed.
+_VARIES = (b"vary", b"accept-encoding, accept-language")
 STREAMED_PATH = "/v1/events"
 _DOCS_PATHS = ("/docs", "/redoc")
 _QUIET = ("/livez", "/readyz", "/metrics")
@@ -55,7 +58,7 @@ class Edge:
                 status = message["status"]
                 extra = _HEADERS[:2] if scope["path"].startswith(_DOCS_PATHS) else _HEADERS
                 spoken = (b"content-language", language.encode())
-                message["headers"] = [*message["headers"], *extra, spoken]
+                message["headers"] = [*message["headers"], *extra, spoken, _VARIES]
             await send(message)
 
         if b"%00" in scope.get("raw_path", b"") or b"%00" in scope.get("query_string", b""):
@@ -88,6 +91,16 @@ class Edge:
             return message
 
         return counted
+
+
+class Compressing(GZipMiddleware):
+    """Compresses for those who ask for it, and does not stand in the way of the others."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = scope.get("headers", ())
+        asked = [value for name, value in headers if name == b"accept-encoding"]
+        handle = super().__call__ if any(b"gzip" in value for value in asked) else self.app
+        await handle(scope, receive, send)
 
 
 def _account(scope: Scope, status: int, seconds: float) -> None:

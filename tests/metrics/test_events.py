@@ -159,6 +159,45 @@ def test_rubbish_gets_a_clear_problem_and_changes_nothing(
     assert counting.get("metrics", "/v1/feed")["next"] == before
 
 
+@pytest.mark.parametrize(
+    ("status", "asked"),
+    [
+        (422, {"params": {"atomc": "true"}}),
+        (422, {"params": {"atomic": "perhaps"}}),
+        (422, {"headers": {"Idempotency-Key": "x" * 256}}),
+        (422, {"headers": {"if-match": "x" * 201}}),
+        (401, {"headers": {"Authorization": "Bearer ww_nobody"}}),
+        (401, {"headers": {"Authorization": ""}}),
+    ],
+)
+def test_what_a_push_brings_beside_its_body_is_checked(
+    counting: Key, status: int, asked: dict[str, Any]
+) -> None:
+    body = closed("a", "2024-02-01T10:00:00Z")
+    counting.refused(status, "POST", "metrics", "/v1/events", json=body, **asked)
+    assert count(counting) is None
+    counting.post("metrics", "/v1/events", body, params={"atomic": "true"})
+    assert count(counting) == 1
+
+
+def test_a_key_that_may_not_push_and_a_method_that_is_none_are_refused(
+    house: House, counting: Key
+) -> None:
+    reader = house.key(counting.tenant, "metrics:read")
+    reader.refused(403, "POST", "metrics", "/v1/events", json=closed("a", "2024-02-01T10:00:00Z"))
+    counting.refused(405, "DELETE", "metrics", "/v1/events")
+
+
+def test_answers_are_compressed_for_those_who_ask_for_it(counting: Key) -> None:
+    batch = [closed(str(n), "2024-02-01T10:00:00Z") for n in range(100)]
+    for asked, given in (("gzip", "gzip"), ("identity", None)):
+        headers = {"accept-encoding": asked}
+        answer = counting.send("POST", "metrics", "/v1/events", json=batch, headers=headers)
+        assert answer.headers.get("content-encoding") == given
+        assert "accept-encoding" in answer.headers["vary"].lower()
+        assert len(answer.json()["results"]) == 100
+
+
 def test_an_event_type_of_the_tenants_own_is_checked_and_hides_what_is_personal(key: Key) -> None:
     fields = [
         {"name": "stars", "kind": "integer", "required": True},

@@ -7,12 +7,14 @@ from collections.abc import Iterator
 from uuid import uuid4
 
 import pytest
+from sqlalchemy import select
 
 from services.metrics.app import SERVICE
 from services.metrics.settings import MetricsSettings
 from shared.errors import Refusal
 from shared.group_commit import MAX_WAITING_EVENTS, SMALL_BATCH, GroupCommit, RefusedWhole
 from shared.ledger import Ledger
+from shared.ledger.tables import batches
 from tests.shared.test_ledger import fact, names
 from tests.support.house import Databases
 
@@ -47,6 +49,21 @@ async def test_many_appends_of_one_tenant_are_each_answered_with_their_own(ledge
     group.close()
     with ledger.view(tenant) as view:
         assert len(names(view)) == 52 + len(batch)
+
+
+async def test_whoever_comes_while_the_lock_is_waited_for_goes_along(ledger: Ledger) -> None:
+    group, tenant = GroupCommit(ledger), uuid4()
+    await group.append(tenant, [fact("first")])
+    with ledger.transaction(tenant):
+        waiting = [
+            asyncio.ensure_future(group.append(tenant, [fact(f"waits {n}")])) for n in range(5)
+        ]
+        await asyncio.sleep(0.2)
+    await asyncio.gather(*waiting)
+    group.close()
+    with ledger.database.read(tenant) as connection:
+        found = connection.execute(select(batches).where(batches.c.tenant_id == tenant)).all()
+    assert [(b.first_position, b.last_position) for b in found] == [(1, 2), (3, 7)]
 
 
 async def test_a_sender_that_gives_up_stalls_nobody(ledger: Ledger) -> None:
