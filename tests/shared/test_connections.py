@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 from uuid import UUID, uuid4
 
 import psycopg
@@ -51,11 +52,13 @@ def test_one_that_rested_long_is_asked_whether_it_still_stands(
 ) -> None:
     with opened.read(None) as one:
         first = _pid(one)
-    asked = []
-    ask = psycopg.Connection.execute
-    monkeypatch.setattr(
-        psycopg.Connection, "execute", lambda self, query: (asked.append(query), ask(self, query))
-    )
+    asked, ask = list[str](), psycopg.Connection.execute
+
+    def watched(driver: psycopg.Connection[Any], query: str) -> psycopg.Cursor[Any]:
+        asked.append(query)
+        return ask(driver, query.encode())
+
+    monkeypatch.setattr(psycopg.Connection, "execute", watched)
     with opened.read(None) as again:
         assert (_pid(again), asked) == (first, [])
     monkeypatch.setattr(database, "RESTED_SECONDS", -1)
