@@ -29,7 +29,7 @@ from shared.telemetry import log
 from shared.workers import Task, Workers
 
 PAUSE_SECONDS = 0.5
-CELLS_PAUSE_SECONDS = 2.0
+CELLS_PAUSE_SECONDS = 0.1
 TELLING_PAUSE_SECONDS = 5.0
 READ_BACK_PAUSE_SECONDS = 60.0
 HOUR_SECONDS = 3_600.0
