@@ -17,7 +17,7 @@ from benchmarks.made import cloudevents, new_events
 from benchmarks.message_db import messages_per_second
 from benchmarks.peers import copy_rows, executemany_rows, insert_rows, raw_rows
 from benchmarks.replaying import bench_replay
-from benchmarks.serving import Serving
+from benchmarks.serving import Serving, Working
 from benchmarks.single import put_load
 from benchmarks.valuing import bench_valuing
 from benchmarks.webhooks import bench_webhooks
@@ -41,13 +41,13 @@ WARM_UP = 10
 CAUGHT_UP_SECONDS = 60
 
 
-def open_metrics(urls: Urls) -> tuple[House, Key]:
-    """The metrics service over real HTTP in a process of its own, and its database here."""
+def open_metrics(urls: Urls) -> tuple[House, Working]:
+    """The metrics service over real HTTP, its worker in a process of its own, its database here."""
     settings = MetricsSettings(database_url=urls.service, migration_database_url=urls.owner)
     SERVICE.migrate(settings)
     database, ledger = SERVICE.open(settings)
-    house = House(database, {"metrics": ledger}, {"metrics": Serving(urls)})
-    return house, house.key()
+    working = Working(urls, database)
+    return House(database, {"metrics": ledger}, {"metrics": Serving(urls)}), working
 
 
 def bench_ingest(kind: str, house: House, urls: Urls, filled: int) -> None:
@@ -145,16 +145,17 @@ def bench_single(kind: str, house: House, key: Key, urls: Urls, server: PostgreS
 
 def bench(databases: Databases) -> None:
     urls = databases.make()
-    house, key = open_metrics(urls)
+    house, working = open_metrics(urls)
     try:
         bench_ingest(databases.kind, house, urls, 0)
-        bench_single(databases.kind, house, key, urls, databases.server)
+        bench_single(databases.kind, house, house.key(), urls, databases.server)
         bench_webhooks(databases.kind, house, house.key())
         bench_replay(databases.kind, house, urls, REPLAY_EVENTS)
         bench_ingest(databases.kind, house, urls, REPLAY_EVENTS)
     finally:
         house.close()
         house.running["metrics"].stop()
+        working.stop()
         house.metrics_database.close()
     bench_goals(databases)
 

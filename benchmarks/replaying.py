@@ -21,9 +21,7 @@ from services.metrics.replay.cells.series import SEGMENT
 from shared.clock import to_micros
 from shared.database import sqlite_path, upsert
 from shared.ledger import Ledger
-from shared.ledger.basis import basis_at_position
 from shared.ledger.tables import batches
-from shared.ledger.transactions import View
 from shared.workers import leases
 from tests.support.house import House, Key, Urls
 from tests.support.samples import WIN_RATE, WON
@@ -75,22 +73,25 @@ def bench_replay(kind: str, house: House, urls: Urls, events: int) -> None:
     _build(kind, key, ledger, events)
     _let_worker_go(ledger)
     with ledger.view(key.tenant_id) as view:
-        positions = view.connection.execute(
-            select(batches.c.last_position).where(batches.c.tenant_id == key.tenant_id)
-        ).scalars().all()  # fmt: skip
+        moments = view.connection.execute(
+            select(batches.c.last_position, batches.c.recorded_at)
+            .where(batches.c.tenant_id == key.tenant_id)
+            .order_by(batches.c.last_position)
+        ).all()  # fmt: skip
     chance = random.Random(3)
     # Knowledge from after the quarter on, at which all its events had been recorded but late ones.
-    known = [p for p in positions if p > events * 0.55]
+    known = [moment for moment in moments if moment.last_position > events * 0.55]
     probes = [chance.choice(known) for _ in range(PROBES)]
     for name, (_, reach) in KINDS.items():
-        for probe in probes[:2]:
-            _ask(ledger, key, name, probe)
-        ours = timed(lambda name=name: [_ask(ledger, key, name, p) for p in probes], 3) / PROBES  # type: ignore[misc]
-        theirs = timed(lambda name=name: [peer.ask(name, *QUARTER, p) for p in probes]) / PROBES  # type: ignore[misc]
+        for _, moment in probes[:2]:
+            _ask(ledger, key, name, moment)
+        ours = timed(lambda name=name: [_ask(ledger, key, name, m) for _, m in probes], 3) / PROBES  # type: ignore[misc]
+        theirs = timed(lambda name=name: [peer.ask(name, *QUARTER, p) for p, _ in probes]) / PROBES  # type: ignore[misc]
         title = f"{kind}: quarter replay, {name}, {events:,} events, ms | by hand"
         row(title, f"{ours * 1e3:.1f}", f"{theirs * 1e3:.1f}", theirs / ours, reach)
-    found = _ask(ledger, key, "win-rate", positions[-1])
-    ((won, count),) = peer.ask("win-rate", *QUARTER, positions[-1])
+    last = moments[-1]
+    found = _ask(ledger, key, "win-rate", last.recorded_at)
+    ((won, count),) = peer.ask("win-rate", *QUARTER, last.last_position)
     assert (int(found.numerator), int(found.denominator)) == (won, count), "both count alike"
     peer.close()
 
@@ -145,10 +146,7 @@ def _build(kind: str, key: Key, ledger: Ledger, events: int) -> None:
     row(name, f"{whole / ours:,.0f}", f"{events / theirs:,.0f}", theirs / ours, "1")
 
 
-def _ask(ledger: Ledger, key: Key, name: str, position: int) -> Any:
+def _ask(ledger: Ledger, key: Key, name: str, known_at: datetime) -> Any:
     """The quarter's figure, in the service, from opening the view to the worded answer."""
-    with ledger.database.read(key.tenant_id) as connection:
-        basis = basis_at_position(connection, key.tenant_id, position)
-        assert basis.recorded_at is not None, "a batch has its time"
-        view = View(connection, key.tenant_id, basis, basis.recorded_at, False)
+    with ledger.view(key.tenant_id, known_at=known_at) as view:
         return replay(reading(view), name, Asked(Span(["2022-Q1"])), Cells()).values[0]

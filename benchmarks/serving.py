@@ -12,19 +12,52 @@ from typing import Annotated
 import httpx
 import uvicorn
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
+from sqlalchemy import select
 
 from services.metrics.app import SERVICE, create_app
 from services.metrics.domain.cloudevents import read_cloudevent
 from services.metrics.domain.types import CANONICAL
 from services.metrics.settings import MetricsSettings
+from shared.database import Database
 from shared.service import settle_in
 from shared.telemetry import set_up_logging
 from shared.web.routes import add_routes, strict_json
 from shared.web.routes import router as make_router
 from shared.web.runtime import Caller, writes
+from shared.workers import leases
 from tests.support.house import SECRETS_KEY, Urls
 
 START_SECONDS = 30
+
+
+def _environment(urls: Urls) -> dict[str, str]:
+    return {
+        **os.environ, "METRICS_DATABASE_URL": urls.service,
+        "METRICS_MIGRATION_DATABASE_URL": urls.owner, "METRICS_SECRETS_KEY": SECRETS_KEY,
+    }  # fmt: skip
+
+
+class Working:
+    """`worthwhile metrics work` in a process of its own, which has the lease for building cells."""
+
+    def __init__(self, urls: Urls, database: Database) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "services.metrics", "work"], env=_environment(urls)
+        )
+        deadline = time.monotonic() + START_SECONDS
+        while not _is_led(database):
+            assert time.monotonic() < deadline, "the worker starts in time"
+            time.sleep(0.05)
+
+    def stop(self) -> None:
+        self._process.terminate()
+        self._process.wait(timeout=30)
+
+
+def _is_led(database: Database) -> bool:
+    with database.read(None) as connection:
+        found = connection.execute(select(leases).where(leases.c.task == "metrics.cells"))
+        return found.one_or_none() is not None
 
 
 class Serving:
@@ -35,11 +68,7 @@ class Serving:
             free.bind(("127.0.0.1", 0))
             self.port: int = free.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
-        environment = {
-            **os.environ, "METRICS_DATABASE_URL": urls.service,
-            "METRICS_MIGRATION_DATABASE_URL": urls.owner, "METRICS_PORT": str(self.port),
-            "METRICS_SECRETS_KEY": SECRETS_KEY,
-        }  # fmt: skip
+        environment = {**_environment(urls), "METRICS_PORT": str(self.port)}
         self._process = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.serving"], env=environment
         )

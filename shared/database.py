@@ -48,6 +48,8 @@ POOL_OVERFLOW = 10
 # A connection that rested longer is asked whether it still stands; firewalls forget in silence.
 RESTED_SECONDS = 60
 
+_NEVER_BY_ITSELF = 1_000_000_000
+Rows = Sequence[Sequence[Any]]
 Position = BigInteger().with_variant(Integer, "sqlite")
 
 
@@ -123,9 +125,9 @@ class _Turns:
 class Database:
     """The database of one service; hands out connections that see one tenant only."""
 
-    def __init__(self, url: str, *, pool_size: int = POOL_SIZE) -> None:
+    def __init__(self, url: str, *, pool_size: int = POOL_SIZE, prepares: bool = True) -> None:
         self.url = url
-        self.engine = _engine(url, pool_size)
+        self.engine = _engine(url, pool_size, prepares)
         self.is_postgresql = self.engine.dialect.name == "postgresql"
         self._turns = None if self.is_postgresql else _Turns()
 
@@ -166,11 +168,12 @@ def in_one_go(connection: Connection) -> Iterator[None]:
 
 def ask_together(
     connection: Connection, asked: Sequence[tuple[Select[Any], Mapping[str, Any]]]
-) -> list[Sequence[Sequence[Any]]]:
+) -> list[Rows]:
     """The rows of several questions, which PostgreSQL is sent all before its first answer.
 
-    The questions are statements that stay; their columns and parameters are what the driver takes
-    and gives, without types of our own. Bytes come as bytes: as texts they are twice as long.
+    The questions are statements that stay, so that they are prepared; their columns and parameters
+    are what the driver takes and gives, without types of our own. Bytes come as bytes: as texts
+    they are twice as long.
     """
     driver = _psycopg(connection)
     if driver is None:
@@ -178,7 +181,9 @@ def ask_together(
     with _raised_alike():
         with driver.pipeline():
             cursors = [
-                driver.cursor(binary=True).execute(*_rendered(statement, connection, values))
+                driver.cursor(binary=True).execute(
+                    *_rendered(statement, connection, values), prepare=True
+                )
                 for statement, values in asked
             ]
         return [cursor.fetchall() for cursor in cursors]
@@ -186,16 +191,28 @@ def ask_together(
 
 def _rendered(
     statement: Select[Any], connection: Connection, values: Mapping[str, Any]
-) -> tuple[Any, Any]:
-    state = _compiled(statement, connection.dialect).construct_expanded_state(dict(values))
-    return state.statement, state.parameters
+) -> tuple[Any, Mapping[str, Any]]:
+    """A statement as the driver takes it, each of its lists as so many parameters."""
+    lists = {name: value for name, value in values.items() if isinstance(value, list)}
+    sizes = tuple((name, len(value)) for name, value in lists.items())
+    text, fixed, named = _expanded(statement, connection.dialect, sizes)
+    single = {**fixed, **{name: value for name, value in values.items() if name not in lists}}
+    for name, places in named.items():
+        single.update(zip(places, lists[name], strict=True))
+    return text, single
 
 
-@lru_cache(maxsize=100)
-def _compiled(statement: Select[Any], dialect: Dialect) -> SQLCompiler:
+@lru_cache(maxsize=1_000)
+def _expanded(
+    statement: Select[Any], dialect: Dialect, sizes: tuple[tuple[str, int], ...]
+) -> tuple[str, Mapping[str, Any], Mapping[str, Sequence[str]]]:
+    """The text of a statement with lists of some sizes, its constants, and each list's places."""
     compiled = statement.compile(dialect=dialect)
     assert isinstance(compiled, SQLCompiler), "a question is SQL"
-    return compiled
+    lists = {name: [None] * size for name, size in sizes}
+    fixed = {name: value for name, value in compiled.params.items() if value is not None}
+    state = compiled.construct_expanded_state({**dict.fromkeys(compiled.params), **lists})
+    return state.statement, fixed, state.parameter_expansion
 
 
 def _psycopg(connection: Connection) -> psycopg.Connection[Any] | None:
@@ -223,7 +240,7 @@ def sqlite_path(url: str) -> Path | None:
     return Path(url.removeprefix(prefix)) if url.startswith(prefix) else None
 
 
-def _engine(url: str, pool_size: int) -> Engine:
+def _engine(url: str, pool_size: int, prepares: bool) -> Engine:
     if url.startswith("sqlite"):
         engine = create_engine(
             url,
@@ -242,9 +259,9 @@ def _engine(url: str, pool_size: int) -> Engine:
         pool_timeout=LOCK_TIMEOUT_SECONDS,
         # We send BEGIN ourselves, with all that a transaction starts with.
         isolation_level="AUTOCOMMIT",
-        # Prepared statements do not survive a pooler in transaction mode.
         connect_args={
-            "prepare_threshold": None,
+            # Just those that we say are prepared, however often others are sent.
+            "prepare_threshold": _NEVER_BY_ITSELF if prepares else None,
             "connect_timeout": LOCK_TIMEOUT_SECONDS,
         },
     )

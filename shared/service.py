@@ -5,11 +5,12 @@ from __future__ import annotations
 import gc
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import typer
@@ -17,7 +18,7 @@ from fastapi import FastAPI
 from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import Progress
-from sqlalchemy import MetaData, Table, select
+from sqlalchemy import MetaData, Select, Table, select
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
 from shared.clock import Clock, SimulatedClock, SystemClock
@@ -61,6 +62,8 @@ class Service:
     migrations: Path
     create_app: Callable[[ServiceSettings, Database, Ledger], FastAPI]
     create_workers: Callable[[ServiceSettings, Ledger], Workers] | None = None
+    # Asked with the basis of every view, by name.
+    companions: Mapping[str, Select[Any]] = field(default_factory=dict)
     # Makes anew what is kept beside the projections and comes from the ledger alone.
     rebuild_beside: Callable[[Ledger, UUID, Callable[[int, int], None]], None] | None = None
 
@@ -71,11 +74,12 @@ class Service:
             raise UNAVAILABLE.refusal(
                 f"There is no database at {path}; `worthwhile {self.name} migrate` makes one."
             )
-        database = Database(settings.database_url)
+        database = Database(settings.database_url, prepares=settings.prepared_statements)
         clock = self._clock(settings, database)
         ledger = Ledger(
-            database, clock, self.project, source=f"/{self.name}", simulated=settings.simulate
-        )
+            database, clock, self.project, source=f"/{self.name}", simulated=settings.simulate,
+            companions=self.companions,
+        )  # fmt: skip
         return database, ledger
 
     def _clock(self, settings: ServiceSettings, database: Database) -> Clock:

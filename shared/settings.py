@@ -20,6 +20,9 @@ class ServiceSettings(BaseSettings):
     migration_database_url: str | None = Field(
         None, description="The same database as the tables' owner; default: database_url"
     )
+    prepared_statements: bool = Field(
+        True, description="Off behind a pooler in transaction mode that keeps none (old PgBouncers)"
+    )
     auth: Literal["development", "keys"] = Field(
         "development", description="`keys` demands an API key issued for a real deployment"
     )

@@ -1,6 +1,6 @@
 """The ledger: every fact of one service and tenant, once, in one order, never changed."""
 
-from shared.ledger.basis import EMPTY_BASIS, Basis, basis_at, find_basis
+from shared.ledger.basis import EMPTY_BASIS, Basis, find_basis
 from shared.ledger.ready import Ready, hashed, joined
 from shared.ledger.rows import Outcome, read_event
 from shared.ledger.transactions import Ledger, Transaction, View, new_event
@@ -13,7 +13,6 @@ __all__ = [
     "Ready",
     "Transaction",
     "View",
-    "basis_at",
     "find_basis",
     "hashed",
     "joined",

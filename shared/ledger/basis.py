@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, bindparam, select
+from sqlalchemy import BigInteger, BindParameter, Connection, Select, bindparam, select, type_coerce
 
 from shared.chain import EMPTY_CHAIN
+from shared.clock import from_micros, to_micros
+from shared.database import ask_together
 from shared.errors import UNKNOWN_BASIS
 from shared.ledger.tables import batches, heads
 
@@ -27,51 +31,64 @@ class Basis:
 
 
 EMPTY_BASIS = Basis(0, EMPTY_CHAIN, None)
-# Statements that stay: making them anew takes as long as the database takes to answer them.
-_STATES = select(batches.c.last_position, batches.c.chain, batches.c.recorded_at).where(
-    batches.c.tenant_id == bindparam("tenant")
+# Statements that stay, asked together with others; moments are microseconds in them.
+Question = tuple[Select[Any], Mapping[str, Any]]
+_TENANT: BindParameter[UUID] = bindparam("tenant")
+_RECORDED = type_coerce(batches.c.recorded_at, BigInteger)
+_STATES = select(batches.c.last_position, batches.c.chain, _RECORDED).where(
+    batches.c.tenant_id == _TENANT
 )
-_BY_MOMENT = (
-    _STATES.where(batches.c.recorded_at <= bindparam("moment"))
-    .order_by(batches.c.recorded_at.desc())
-    .limit(1)
-)
+_BY_MOMENT = _STATES.where(bindparam("moment") >= _RECORDED).order_by(_RECORDED.desc()).limit(1)
 _BY_POSITION = _STATES.where(batches.c.last_position == bindparam("position"))
-_HEAD = select(heads.c.position, heads.c.chain, heads.c.recorded_at).where(
-    heads.c.tenant_id == bindparam("tenant")
+_HEAD = select(heads.c.position, heads.c.chain, type_coerce(heads.c.recorded_at, BigInteger)).where(
+    heads.c.tenant_id == _TENANT, heads.c.position > 0
 )
 
 
-def basis_at(connection: Connection, tenant_id: UUID, moment: datetime) -> Basis:
-    """The last state that had been recorded by a moment."""
-    asked = {"tenant": tenant_id, "moment": moment}
-    row = connection.execute(_BY_MOMENT, asked).one_or_none()
-    return EMPTY_BASIS if row is None else Basis(*row)
+def of_head(tenant_id: UUID) -> Question:
+    """What to ask for the last state of all."""
+    return _HEAD, {"tenant": tenant_id}
 
 
-def head_basis(connection: Connection, tenant_id: UUID) -> Basis:
-    """The last state of all."""
-    row = connection.execute(_HEAD, {"tenant": tenant_id}).one_or_none()
-    return EMPTY_BASIS if row is None or not row.position else Basis(*row)
+def of_moment(tenant_id: UUID, moment: datetime) -> Question:
+    """What to ask for the last state that had been recorded by a moment."""
+    return _BY_MOMENT, {"tenant": tenant_id, "moment": to_micros(moment)}
+
+
+def of_token(tenant_id: UUID, token: str) -> Question:
+    """What to ask for the state that a token may name."""
+    position = token.partition("-")[0]
+    known = position.isdecimal() and len(position) <= 18
+    return _BY_POSITION, {"tenant": tenant_id, "position": int(position) if known else 0}
+
+
+def told(rows: Sequence[Sequence[Any]]) -> Basis:
+    """The state that an answer tells; before the first batch there is the empty one."""
+    for position, chain, recorded_at in rows:
+        return Basis(position, bytes(chain), from_micros(recorded_at))
+    return EMPTY_BASIS
+
+
+def named(token: str, rows: Sequence[Sequence[Any]]) -> Basis:
+    """The state that a token names; refuses with `unknown-basis` where the ledger never had it."""
+    found = told(rows)
+    if found.token != token:
+        raise UNKNOWN_BASIS.refusal(f"{token[:80]!r} names no state of this ledger.")
+    return found
+
+
+def _ask(connection: Connection, question: Question) -> Sequence[Sequence[Any]]:
+    return ask_together(connection, [question])[0]
 
 
 def basis_at_position(connection: Connection, tenant_id: UUID, position: int) -> Basis:
     """The state after the batch that ends with a position; refuses where none does."""
-    asked = {"tenant": tenant_id, "position": position}
-    row = connection.execute(_BY_POSITION, asked).one_or_none()
-    if row is None:
+    found = told(_ask(connection, (_BY_POSITION, {"tenant": tenant_id, "position": position})))
+    if found.position != position:
         raise UNKNOWN_BASIS.refusal(f"No batch of this ledger ends with position {position}.")
-    return Basis(*row)
+    return found
 
 
 def find_basis(connection: Connection, tenant_id: UUID, token: str) -> Basis:
     """The state that a token names; refuses with `unknown-basis` where the ledger never had it."""
-    position, _, root = token.partition("-")
-    if token == EMPTY_BASIS.token:
-        return EMPTY_BASIS
-    if position.isdecimal() and len(position) <= 18:
-        asked = {"tenant": tenant_id, "position": int(position)}
-        row = connection.execute(_BY_POSITION, asked).one_or_none()
-        if row is not None and row.chain[:8].hex() == root:
-            return Basis(*row)
-    raise UNKNOWN_BASIS.refusal(f"{token[:80]!r} names no state of this ledger.")
+    return named(token, _ask(connection, of_token(tenant_id, token)))

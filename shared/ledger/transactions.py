@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any, Literal, TypeVar
 from uuid import UUID
 
-from sqlalchemy import Connection, bindparam, func, null, select
+from sqlalchemy import Connection, Select, bindparam, func, null, select
 from sqlalchemy.exc import IntegrityError
 
 from shared import chain
 from shared.clock import MICROSECOND, Clock, from_micros
-from shared.database import Database, insert_once
+from shared.database import Database, Rows, ask_together, insert_once
 from shared.errors import CONFLICT, STALE, UNAVAILABLE
 from shared.events import Event, NewEvent, Payload, event, name_of
 from shared.ids import new_id
-from shared.ledger.basis import Basis, basis_at, find_basis, head_basis
+from shared.ledger.basis import Basis, Question, named, of_head, of_moment, of_token, told
 from shared.ledger.ready import Family, Ready, joined, laid_out, ready
 from shared.ledger.rows import LOOKUP_CHUNK, Outcome, insert_events, read_event
 from shared.ledger.tables import events, heads, tenants
@@ -55,7 +55,10 @@ class View:
         basis: Basis,
         known_at: datetime,
         open_: bool,
+        beside: Mapping[str, Sequence[Any]] | None = None,
     ) -> None:
+        # What the ledger's companions told when this was opened, by their names.
+        self.beside = beside or {}
         self.connection = connection
         self.tenant_id = tenant_id
         self.basis = basis
@@ -207,7 +210,10 @@ class Ledger:
         *,
         source: str,
         simulated: bool = False,
+        companions: Mapping[str, Select[Any]] | None = None,
     ) -> None:
+        # Questions of one row about a `tenant`, asked with the basis of every view.
+        self._companions = dict(companions or {})
         self.source = source
         self.database = database
         self.clock = clock
@@ -244,34 +250,33 @@ class Ledger:
         basis: str | None = None,
     ) -> View:
         if basis is not None:
-            found = find_basis(connection, tenant_id, basis)
+            (rows,), beside = self._ask(connection, tenant_id, of_token(tenant_id, basis))
+            found = named(basis, rows)
             moment = found.recorded_at or from_micros(0)
-            return View(connection, tenant_id, found, moment, False)
+            return View(connection, tenant_id, found, moment, False, beside)
         now = self.clock.now()
-        head = head_basis(connection, tenant_id)
+        if known_at is not None and now - known_at > CLOSED_AFTER:
+            (rows,), beside = self._ask(connection, tenant_id, of_moment(tenant_id, known_at))
+            return View(connection, tenant_id, told(rows), known_at, False, beside)
+        moments = [of_moment(tenant_id, known_at)] if known_at else []
+        (last, *rest), beside = self._ask(connection, tenant_id, of_head(tenant_id), *moments)
+        head = told(last)
         present = max(now, head.recorded_at) if head.recorded_at else now
         if known_at is None or known_at > present:
             # Without a moment the head is meant, whatever clocks say; the future is not known yet.
-            return View(connection, tenant_id, head, present, True)
-        asked = known_at
-        found = basis_at(connection, tenant_id, asked)
-        is_open = self._is_open(connection, tenant_id, found, asked, now)
-        return View(connection, tenant_id, found, asked, is_open)
+            return View(connection, tenant_id, head, present, True, beside)
+        found = told(rest[0])
+        is_open = known_at != found.recorded_at and head.position <= found.position
+        return View(connection, tenant_id, found, known_at, is_open, beside)
 
-    def _is_open(
-        self,
-        connection: Connection,
-        tenant_id: UUID,
-        found: Basis,
-        asked: datetime,
-        now: datetime,
-    ) -> bool:
-        if asked == found.recorded_at or now - asked > CLOSED_AFTER:
-            return False
-        head = connection.execute(
-            select(heads.c.position).where(heads.c.tenant_id == tenant_id)
-        ).scalar()
-        return (head or 0) <= found.position
+    def _ask(
+        self, connection: Connection, tenant_id: UUID, *asked: Question
+    ) -> tuple[list[Rows], dict[str, Sequence[Any]]]:
+        """The rows of some questions and, by their names, what the companions tell."""
+        beside = [(statement, {"tenant": tenant_id}) for statement in self._companions.values()]
+        answers = ask_together(connection, [*asked, *beside])
+        found = zip(self._companions, answers[len(asked) :], strict=True)
+        return answers[: len(asked)], {name: rows[0] for name, rows in found}
 
     @contextmanager
     def transaction(

@@ -87,6 +87,9 @@ def added_up(
     """The sums of some columns over the rows of each code, in the order of the codes."""
     if not len(code):
         return code, {name: columns[name] for name in names}
+    if code[0] == code[-1] and (code == code[0]).all():
+        # All in one, as a figure without groups is.
+        return code[:1], {name: columns[name].sum(axis=0, keepdims=True) for name in names}
     order = np.argsort(code, kind="stable")
     ordered = code[order]
     begins = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
@@ -102,6 +105,14 @@ def carried(sums: Columns) -> dict[str, np.ndarray]:
     limbs &= LIMB - 1
     high = sums["high"] + (sums["low"] >> LIMB_BITS)
     return {**sums, "high": high, "low": sums["low"] & (LIMB - 1), "limbs": limbs}
+
+
+def digest_of(limbs: Sequence[int]) -> int:
+    """One digest as a whole number, its limbs carried or not."""
+    digest = 0
+    for limb in limbs:
+        digest = (digest << LIMB_BITS) + limb
+    return digest
 
 
 def whole_sum(high: np.ndarray, low: np.ndarray, place: int) -> int:

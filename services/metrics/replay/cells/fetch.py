@@ -81,6 +81,7 @@ _built: dict[tuple[UUID, bytes], int] = {}
 MAX_GUESSES = 100_000
 # Behind what is built, so many segments at most are asked for with it: an old guess is far behind.
 NEARLY = 4
+NODES_AT_ONCE = 16
 
 
 @dataclass(frozen=True)
@@ -191,7 +192,7 @@ def _read(
     """
     tenant = reading.view.tenant_id
     wanted = {
-        "tenant": tenant, "ids": sorted(ids), "nodes": nodes_below(segments),
+        "tenant": tenant, "ids": sorted(ids), "nodes": _as_many(nodes_below(segments)),
         "first": months[0], "last": months[1],
     }  # fmt: skip
     beside = tail.asked() if tail else []
@@ -209,6 +210,12 @@ def _read(
         _built.clear()
     _built.update({(tenant, id_): built for id_, (built, _) in found.items()})
     return found
+
+
+def _as_many(nodes: list[int]) -> list[int]:
+    """Nodes to a round number, the last one repeated, so that few statements are prepared."""
+    missing = -len(nodes) % NODES_AT_ONCE
+    return nodes + nodes[-1:] * missing
 
 
 def tail_of(

@@ -10,19 +10,10 @@ import numpy as np
 
 from services.metrics.domain.definition import Simple
 from services.metrics.replay.cells.chunk import SCALE, Chunk
-from services.metrics.replay.cells.columns import (
-    DIGEST_LIMBS,
-    added_up,
-    carried,
-    digest_bytes,
-    taken,
-    whole_sum,
-)
+from services.metrics.replay.cells.columns import added_up, digest_of, taken, whole_sum
 from services.metrics.replay.cells.wanted import Gathered, Wanted
 from services.metrics.replay.frame import DIGEST_MODULUS, Figure, Figures, Group
 from services.metrics.replay.lens import mean, whole
-
-_DIGEST_BYTES = 4 * DIGEST_LIMBS
 
 
 class SumFold:
@@ -79,18 +70,18 @@ class SumFold:
         if exchange:
             # A rate holds for a day, so that days are told apart as well.
             code = code * span + columns["day"]
-        codes, sums = added_up(code, columns, ("count", "high", "low", "limbs"))
-        sums = carried(sums)
-        digests = digest_bytes(sums["limbs"])
+        summing = self._wanted.series.leaf.kind in ("sum", "average")
+        names = ("count", "limbs", "high", "low") if summing else ("count", "limbs")
+        codes, sums = added_up(code, columns, names)
+        counts, digests = sums["count"].tolist(), sums["limbs"].tolist()
         for place, number in enumerate(codes.tolist()):
             rest, day = divmod(number, span)
             rest, spoke = divmod(rest, spoken)
             index, group = divmod(rest, groups)
             own = totals.setdefault(gathered.groups[group], [_Total() for _ in range(size)])[index]
-            currency = currencies[spoke] or None
-            count, total = int(sums["count"][place]), whole_sum(sums["high"], sums["low"], place)
-            begin = place * _DIGEST_BYTES
-            own.digest += int.from_bytes(digests[begin : begin + _DIGEST_BYTES], "big")
+            currency, count = currencies[spoke] or None, counts[place]
+            total = whole_sum(sums["high"], sums["low"], place) if summing else 0
+            own.digest += digest_of(digests[place])
             own.add(count, total, currency)
             if exchange:
                 own.convert(count, total, exchange.factor(currency, date.fromordinal(day)))
