@@ -83,7 +83,7 @@ def bench_replay(kind: str, house: House, urls: Urls, events: int) -> None:
     known = [moment for moment in moments if moment.last_position > events * 0.55]
     probes = [chance.choice(known) for _ in range(PROBES)]
     for name, (_, reach) in KINDS.items():
-        for _, moment in probes[:2]:
+        for _, moment in probes:
             _ask(ledger, key, name, moment)
         ours = timed(lambda name=name: [_ask(ledger, key, name, m) for _, m in probes], 3) / PROBES  # type: ignore[misc]
         theirs = timed(lambda name=name: [peer.ask(name, *QUARTER, p) for p, _ in probes]) / PROBES  # type: ignore[misc]

@@ -178,13 +178,12 @@ def ask_together(
     driver = _psycopg(connection)
     if driver is None:
         return [connection.execute(statement, values).all() for statement, values in asked]
+    told = [_rendered(statement, connection, values) for statement, values in asked]
     with _raised_alike():
-        with driver.pipeline():
+        with driver.pipeline() if len(told) > 1 else nullcontext():
             cursors = [
-                driver.cursor(binary=True).execute(
-                    *_rendered(statement, connection, values), prepare=True
-                )
-                for statement, values in asked
+                driver.cursor(binary=True).execute(text, given, prepare=True)
+                for text, given in told
             ]
         return [cursor.fetchall() for cursor in cursors]
 

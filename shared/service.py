@@ -5,9 +5,9 @@ from __future__ import annotations
 import gc
 import signal
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from fastapi import FastAPI
 from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import Progress
-from sqlalchemy import MetaData, Select, Table, select
+from sqlalchemy import ColumnElement, MetaData, Table, select
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
 from shared.clock import Clock, SimulatedClock, SystemClock
@@ -62,8 +62,8 @@ class Service:
     migrations: Path
     create_app: Callable[[ServiceSettings, Database, Ledger], FastAPI]
     create_workers: Callable[[ServiceSettings, Ledger], Workers] | None = None
-    # Asked with the basis of every view, by name.
-    companions: Mapping[str, Select[Any]] = field(default_factory=dict)
+    # Columns about a `tenant` that are asked with the basis of every view.
+    beside: Sequence[ColumnElement[Any]] = ()
     # Makes anew what is kept beside the projections and comes from the ledger alone.
     rebuild_beside: Callable[[Ledger, UUID, Callable[[int, int], None]], None] | None = None
 
@@ -78,7 +78,7 @@ class Service:
         clock = self._clock(settings, database)
         ledger = Ledger(
             database, clock, self.project, source=f"/{self.name}", simulated=settings.simulate,
-            companions=self.companions,
+            beside=self.beside,
         )  # fmt: skip
         return database, ledger
 

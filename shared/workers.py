@@ -17,9 +17,6 @@ from shared.telemetry import log
 
 LEASE = timedelta(seconds=30)
 MAX_PAUSE_SECONDS = 30.0
-# A task that finds nothing to do rests so many times as long as it looked: looking takes longer the
-# more organisations there are, and never more than this part of a core.
-REST = 20
 
 leases = Table(
     "leases", kit,
@@ -31,11 +28,16 @@ leases = Table(
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """Something to do again and again; `step` says whether there is more to do at once."""
+    """Something to do again and again; `step` says whether there is more to do at once.
+
+    When it has found nothing it rests for its pause, and at least `rest` times as long as it
+    looked: looking takes longer the more organisations there are.
+    """
 
     name: str
     step: Callable[[], bool]
     pause_seconds: float
+    rest: float = 0.0
 
 
 class Workers:
@@ -69,7 +71,7 @@ class Workers:
             try:
                 began = time.monotonic()
                 more = self._lead(task.name) and task.step()
-                rest = min(REST * (time.monotonic() - began), MAX_PAUSE_SECONDS)
+                rest = min(task.rest * (time.monotonic() - began), MAX_PAUSE_SECONDS)
                 pause = 0.0 if more else max(task.pause_seconds, rest)
             except Exception as error:  # A task must outlive whatever one step meets.
                 pause = min(max(pause, 0.5) * 2, MAX_PAUSE_SECONDS)

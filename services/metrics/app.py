@@ -29,7 +29,7 @@ from services.metrics.commands.intake import Intake
 from services.metrics.commands.reading_back import ReadsBack
 from services.metrics.projections import project
 from services.metrics.queries.kept_types import KeptTypes
-from services.metrics.replay.rules import COMPANION, STAMP
+from services.metrics.replay.rules import STAMP
 from services.metrics.settings import MetricsSettings
 from shared.database import Database
 from shared.group_commit import GroupCommit
@@ -125,6 +125,6 @@ SERVICE = Service(
     migrations=Path(__file__).parent / "migrations",
     create_app=create_app,
     create_workers=create_workers,
-    companions={COMPANION: STAMP},
+    beside=STAMP,
     rebuild_beside=workers.rebuild_cells,
 )

@@ -30,6 +30,7 @@ from shared.workers import Task, Workers
 
 PAUSE_SECONDS = 0.5
 CELLS_PAUSE_SECONDS = 0.1
+CELLS_REST = 10
 TELLING_PAUSE_SECONDS = 5.0
 READ_BACK_PAUSE_SECONDS = 60.0
 HOUR_SECONDS = 3_600.0
@@ -149,7 +150,7 @@ def create_workers(
     again = Task(
         "metrics.read-back", lambda: read_back_step(ledger, read_back), READ_BACK_PAUSE_SECONDS
     )
-    build = Task("metrics.cells", lambda: cells_step(ledger), CELLS_PAUSE_SECONDS)
+    build = Task("metrics.cells", lambda: cells_step(ledger), CELLS_PAUSE_SECONDS, CELLS_REST)
     tell = Task("metrics.restated", Telling(ledger).step, TELLING_PAUSE_SECONDS)
     return Workers(
         ledger.database, [translate, ask, again, carry_on, reconcile, build, tell, forget]

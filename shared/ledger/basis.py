@@ -8,7 +8,16 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, BindParameter, Connection, Select, bindparam, select, type_coerce
+from sqlalchemy import (
+    BigInteger,
+    BindParameter,
+    ColumnElement,
+    Connection,
+    Select,
+    bindparam,
+    select,
+    type_coerce,
+)
 
 from shared.chain import EMPTY_CHAIN
 from shared.clock import from_micros, to_micros
@@ -31,40 +40,55 @@ class Basis:
 
 
 EMPTY_BASIS = Basis(0, EMPTY_CHAIN, None)
-# Statements that stay, asked together with others; moments are microseconds in them.
 Question = tuple[Select[Any], Mapping[str, Any]]
+# Moments are microseconds here, as they are stored.
 _TENANT: BindParameter[UUID] = bindparam("tenant")
 _RECORDED = type_coerce(batches.c.recorded_at, BigInteger)
-_STATES = select(batches.c.last_position, batches.c.chain, _RECORDED).where(
-    batches.c.tenant_id == _TENANT
-)
-_BY_MOMENT = _STATES.where(bindparam("moment") >= _RECORDED).order_by(_RECORDED.desc()).limit(1)
-_BY_POSITION = _STATES.where(batches.c.last_position == bindparam("position"))
-_HEAD = select(heads.c.position, heads.c.chain, type_coerce(heads.c.recorded_at, BigInteger)).where(
-    heads.c.tenant_id == _TENANT, heads.c.position > 0
-)
 
 
-def of_head(tenant_id: UUID) -> Question:
-    """What to ask for the last state of all."""
-    return _HEAD, {"tenant": tenant_id}
+class Bases:
+    """What to ask for bases; `beside` are columns that are answered with each, in their order.
+
+    The statements stay, since making them anew takes as long as the database takes to answer.
+    """
+
+    def __init__(self, beside: Sequence[ColumnElement[Any]] = ()) -> None:
+        states = select(batches.c.last_position, batches.c.chain, _RECORDED, *beside).where(
+            batches.c.tenant_id == _TENANT
+        )
+        known = bindparam("moment") >= _RECORDED
+        self._by_moment = states.where(known).order_by(_RECORDED.desc()).limit(1)
+        self._by_position = states.where(batches.c.last_position == bindparam("position"))
+        recorded = type_coerce(heads.c.recorded_at, BigInteger)
+        self._head = select(heads.c.position, heads.c.chain, recorded, *beside).where(
+            heads.c.tenant_id == _TENANT, heads.c.position > 0
+        )
+
+    def of_head(self, tenant_id: UUID) -> Question:
+        """The last state of all."""
+        return self._head, {"tenant": tenant_id}
+
+    def of_moment(self, tenant_id: UUID, moment: datetime) -> Question:
+        """The last state that had been recorded by a moment."""
+        return self._by_moment, {"tenant": tenant_id, "moment": to_micros(moment)}
+
+    def of_position(self, tenant_id: UUID, position: int) -> Question:
+        """The state after the batch that ends with a position."""
+        return self._by_position, {"tenant": tenant_id, "position": position}
+
+    def of_token(self, tenant_id: UUID, token: str) -> Question:
+        """The state that a token may name."""
+        position = token.partition("-")[0]
+        known = position.isdecimal() and len(position) <= 18
+        return self.of_position(tenant_id, int(position) if known else 0)
 
 
-def of_moment(tenant_id: UUID, moment: datetime) -> Question:
-    """What to ask for the last state that had been recorded by a moment."""
-    return _BY_MOMENT, {"tenant": tenant_id, "moment": to_micros(moment)}
-
-
-def of_token(tenant_id: UUID, token: str) -> Question:
-    """What to ask for the state that a token may name."""
-    position = token.partition("-")[0]
-    known = position.isdecimal() and len(position) <= 18
-    return _BY_POSITION, {"tenant": tenant_id, "position": int(position) if known else 0}
+_BARE = Bases()
 
 
 def told(rows: Sequence[Sequence[Any]]) -> Basis:
     """The state that an answer tells; before the first batch there is the empty one."""
-    for position, chain, recorded_at in rows:
+    for position, chain, recorded_at, *_ in rows:
         return Basis(position, bytes(chain), from_micros(recorded_at))
     return EMPTY_BASIS
 
@@ -83,7 +107,7 @@ def _ask(connection: Connection, question: Question) -> Sequence[Sequence[Any]]:
 
 def basis_at_position(connection: Connection, tenant_id: UUID, position: int) -> Basis:
     """The state after the batch that ends with a position; refuses where none does."""
-    found = told(_ask(connection, (_BY_POSITION, {"tenant": tenant_id, "position": position})))
+    found = told(_ask(connection, _BARE.of_position(tenant_id, position)))
     if found.position != position:
         raise UNKNOWN_BASIS.refusal(f"No batch of this ledger ends with position {position}.")
     return found
@@ -91,4 +115,4 @@ def basis_at_position(connection: Connection, tenant_id: UUID, position: int) ->
 
 def find_basis(connection: Connection, tenant_id: UUID, token: str) -> Basis:
     """The state that a token names; refuses with `unknown-basis` where the ledger never had it."""
-    return named(token, _ask(connection, of_token(tenant_id, token)))
+    return named(token, _ask(connection, _BARE.of_token(tenant_id, token)))

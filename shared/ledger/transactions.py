@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any, Literal, TypeVar
 from uuid import UUID
 
-from sqlalchemy import Connection, Select, bindparam, func, null, select
+from sqlalchemy import ColumnElement, Connection, bindparam, func, null, select
 from sqlalchemy.exc import IntegrityError
 
 from shared import chain
@@ -17,7 +17,7 @@ from shared.database import Database, Rows, ask_together, insert_once
 from shared.errors import CONFLICT, STALE, UNAVAILABLE
 from shared.events import Event, NewEvent, Payload, event, name_of
 from shared.ids import new_id
-from shared.ledger.basis import Basis, Question, named, of_head, of_moment, of_token, told
+from shared.ledger.basis import Bases, Basis, named, told
 from shared.ledger.ready import Family, Ready, joined, laid_out, ready
 from shared.ledger.rows import LOOKUP_CHUNK, Outcome, insert_events, read_event
 from shared.ledger.tables import events, heads, tenants
@@ -55,10 +55,10 @@ class View:
         basis: Basis,
         known_at: datetime,
         open_: bool,
-        beside: Mapping[str, Sequence[Any]] | None = None,
+        beside: Sequence[Any] | None = None,
     ) -> None:
-        # What the ledger's companions told when this was opened, by their names.
-        self.beside = beside or {}
+        # What the ledger's columns beside a basis said when this was opened; None if not asked.
+        self.beside = beside
         self.connection = connection
         self.tenant_id = tenant_id
         self.basis = basis
@@ -98,6 +98,10 @@ class View:
                 event = read_event(row._mapping)
                 found[event.stream or ""].append(event)
         return found
+
+
+def _beside(rows: Rows) -> Sequence[Any] | None:
+    return next((row[3:] for row in rows), None)
 
 
 class Transaction(View):
@@ -210,10 +214,10 @@ class Ledger:
         *,
         source: str,
         simulated: bool = False,
-        companions: Mapping[str, Select[Any]] | None = None,
+        beside: Sequence[ColumnElement[Any]] = (),
     ) -> None:
-        # Questions of one row about a `tenant`, asked with the basis of every view.
-        self._companions = dict(companions or {})
+        # What every view needs is asked with its basis: columns about a `tenant`.
+        self._bases = Bases(beside)
         self.source = source
         self.database = database
         self.clock = clock
@@ -249,34 +253,25 @@ class Ledger:
         known_at: datetime | None = None,
         basis: str | None = None,
     ) -> View:
+        now = self.clock.now()
         if basis is not None:
-            (rows,), beside = self._ask(connection, tenant_id, of_token(tenant_id, basis))
+            (rows,) = ask_together(connection, [self._bases.of_token(tenant_id, basis)])
             found = named(basis, rows)
             moment = found.recorded_at or from_micros(0)
-            return View(connection, tenant_id, found, moment, False, beside)
-        now = self.clock.now()
+            return View(connection, tenant_id, found, moment, False, _beside(rows))
         if known_at is not None and now - known_at > CLOSED_AFTER:
-            (rows,), beside = self._ask(connection, tenant_id, of_moment(tenant_id, known_at))
-            return View(connection, tenant_id, told(rows), known_at, False, beside)
-        moments = [of_moment(tenant_id, known_at)] if known_at else []
-        (last, *rest), beside = self._ask(connection, tenant_id, of_head(tenant_id), *moments)
+            (rows,) = ask_together(connection, [self._bases.of_moment(tenant_id, known_at)])
+            return View(connection, tenant_id, told(rows), known_at, False, _beside(rows))
+        then = [self._bases.of_moment(tenant_id, known_at)] if known_at else []
+        last, *rest = ask_together(connection, [self._bases.of_head(tenant_id), *then])
         head = told(last)
         present = max(now, head.recorded_at) if head.recorded_at else now
         if known_at is None or known_at > present:
             # Without a moment the head is meant, whatever clocks say; the future is not known yet.
-            return View(connection, tenant_id, head, present, True, beside)
+            return View(connection, tenant_id, head, present, True, _beside(last))
         found = told(rest[0])
         is_open = known_at != found.recorded_at and head.position <= found.position
-        return View(connection, tenant_id, found, known_at, is_open, beside)
-
-    def _ask(
-        self, connection: Connection, tenant_id: UUID, *asked: Question
-    ) -> tuple[list[Rows], dict[str, Sequence[Any]]]:
-        """The rows of some questions and, by their names, what the companions tell."""
-        beside = [(statement, {"tenant": tenant_id}) for statement in self._companions.values()]
-        answers = ask_together(connection, [*asked, *beside])
-        found = zip(self._companions, answers[len(asked) :], strict=True)
-        return answers[: len(asked)], {name: rows[0] for name, rows in found}
+        return View(connection, tenant_id, found, known_at, is_open, _beside(rest[0]))
 
     @contextmanager
     def transaction(

@@ -43,8 +43,8 @@ class Steps:
 
 
 @contextmanager
-def working(database: Database, step: Callable[[], bool], pause: float = 0.01) -> Iterator[None]:
-    workers = Workers(database, [Task("test", step, pause)])
+def working(database: Database, step: Callable[[], bool], rest: float = 0.0) -> Iterator[None]:
+    workers = Workers(database, [Task("test", step, 0.01, rest)])
     workers.start()
     yield
     workers.stop()
@@ -70,7 +70,7 @@ def test_a_task_is_done_by_one_process_until_its_lease_is_over(database: Databas
 def test_a_task_that_finds_nothing_rests_longer_than_it_looked(database: Database) -> None:
     idle = Steps()
     idle.more, idle.takes = False, 0.1
-    with working(database, idle):
+    with working(database, idle, rest=20):
         assert idle.done.wait(10)
         time.sleep(1.0)
         assert idle.count == 1

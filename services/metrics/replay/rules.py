@@ -21,8 +21,6 @@ from shared.ledger import View
 # So many organisations' rules are kept in memory.
 MAX_KEPT = 200
 _TENANT: BindParameter[UUID] = bindparam("tenant")
-# Under this name the stamp is asked with the basis of every view.
-COMPANION = "rules"
 _RANGES = retractions.c.event_id.is_(None)
 
 
@@ -32,10 +30,12 @@ def _last(table: Table, *which: Any) -> Any:
 
 
 # A change of a rule is always a row from a new position on, so that these tell every change.
-STAMP = select(
+# They are asked with the basis of every view.
+STAMP = (
     _last(calendars), _last(metric_versions), _last(backfills), _last(cut_overs),
     _last(retractions, _RANGES),
 )  # fmt: skip
+_STAMPED = select(*STAMP)
 
 
 @dataclass(frozen=True)
@@ -55,14 +55,13 @@ _lock = threading.Lock()
 
 def rules(view: View) -> Rules:
     """The rules of a view's organisation; looked up once per view."""
-    stamp = view.beside.get(COMPANION)
-    return view.once("rules", lambda: rules_of(view.connection, view.tenant_id, stamp))
+    return view.once("rules", lambda: rules_of(view.connection, view.tenant_id, view.beside))
 
 
 def rules_of(connection: Connection, tenant_id: UUID, stamp: Sequence[Any] | None = None) -> Rules:
     """The rules of an organisation as this connection sees them; their stamp where it is known."""
     if stamp is None:
-        stamp = connection.execute(STAMP, {"tenant": tenant_id}).one()
+        stamp = connection.execute(_STAMPED, {"tenant": tenant_id}).one()
     stamp = tuple(stamp)
     place = (str(connection.engine.url), tenant_id)
     kept = _kept.get(place)

@@ -3,28 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
-from typing import Any, cast
 from uuid import UUID
 
-from sqlalchemy import BigInteger, BindParameter, Select, and_, bindparam, or_, select, type_coerce
+from sqlalchemy import and_, bindparam, exists, select
 
 from services.metrics.replay.cells.chunk import Chunk, decode
-from services.metrics.replay.cells.delta import COLUMNS, changed
-from services.metrics.replay.cells.series import Series, nodes_below
-from services.metrics.replay.cells.sheet import Sheet, Told
+from services.metrics.replay.cells.series import Series, node_of, nodes_below
+from services.metrics.replay.cells.tail import MOVES, Tail, tail_behind
 from services.metrics.replay.frame import Frame
-from services.metrics.replay.knowledge import within
 from services.metrics.replay.raw import Reading
-from services.metrics.tables import cells, excluded, series
-from shared.clock import midnight_utc, to_micros
-from shared.database import ask_together
-from shared.ledger.tables import events
+from services.metrics.tables import cells, series
+from shared.database import Rows, ask_together
 from shared.periods import ONE_DAY
 
 _BODIES = (
-    select(series.c.series_id, series.c.segments, cells.c.body)
+    # With whether anything moves in a run behind, so that this is seldom asked alone.
+    select(
+        series.c.series_id, series.c.segments, exists().where(*MOVES), cells.c.node, cells.c.body
+    )
     .select_from(
         series.outerjoin(
             cells,
@@ -41,40 +39,6 @@ _BODIES = (
         series.c.series_id.in_(bindparam("ids", expanding=True)),
     )
 )
-_RUN: tuple[BindParameter[int], BindParameter[int]] = (bindparam("after"), bindparam("until"))
-# A run of positions is short and a period is not; so hidden, no planner goes by name and time.
-_NAME, _MOMENT = events.c.name + "", type_coerce(events.c.occurred_at, BigInteger) + 0
-_TAIL = (
-    select(*COLUMNS, events.c.backfill)
-    .where(
-        events.c.tenant_id == bindparam("tenant"),
-        events.c.position > _RUN[0],
-        events.c.position <= _RUN[1],
-        _NAME.in_(bindparam("names", expanding=True)),
-        or_(
-            and_(
-                events.c.occurred_on.is_(None),
-                bindparam("start") <= _MOMENT,
-                bindparam("end") > _MOMENT,
-            ),
-            and_(
-                events.c.occurred_on.is_not(None),
-                bindparam("start_day") <= _MOMENT,
-                bindparam("end_day") > _MOMENT,
-            ),
-        ),
-    )
-    .order_by(events.c.position)
-)
-_MOVED = select(excluded.c.position, excluded.c.from_position, excluded.c.to_position).where(
-    excluded.c.tenant_id == bindparam("tenant"),
-    or_(
-        *(
-            and_(column > _RUN[0], column <= _RUN[1])
-            for column in (excluded.c.from_position, excluded.c.to_position)
-        )
-    ),
-)
 # How many segments of a series were built when it was last looked at; only a guess that spares
 # asking before the chunks can be named.
 _built: dict[tuple[UUID, bytes], int] = {}
@@ -84,69 +48,13 @@ NEARLY = 4
 NODES_AT_ONCE = 16
 
 
-@dataclass(frozen=True)
-class _Tail:
-    """The events of some types in a frame that were recorded after a position."""
+@dataclass
+class _Found:
+    """What was read of a series: how much of it is built, its chunks, and which nodes have any."""
 
-    reading: Reading
-    names: frozenset[str]
-    frame: Frame
-    after: int
-
-    @property
-    def place(self) -> tuple[Any, ...]:
-        """Under which the reading remembers it."""
-        bounds = (min(self.frame.start_days), max(p.end for p in self.frame.periods))
-        return (self.after, self.names, *(day.toordinal() for day in bounds))
-
-    def asked(self) -> list[tuple[Select[Any], dict[str, Any]]]:
-        """What to ask for it where it holds nothing but new events, as almost every one does."""
-        until, ground = self.reading.knowledge.late, self.reading.ground
-        turned = any(self.after < turn.begins <= until for turn in ground.turns)
-        if turned or any(self.after < row.from_position <= until for row in ground.ranges):
-            return []
-        run = {"tenant": self.reading.view.tenant_id, "after": self.after, "until": until}
-        frame = self.frame
-        return [
-            (_MOVED, run),
-            (
-                _TAIL,
-                {
-                    **run, "names": sorted(self.names),
-                    "start": to_micros(min(frame.starts)), "end": to_micros(max(frame.ends)),
-                    "start_day": to_micros(midnight_utc(min(frame.start_days))),
-                    "end_day": to_micros(midnight_utc(max(p.end for p in frame.periods))),
-                },
-            ),
-        ]  # fmt: skip
-
-    def told(self, answers: Sequence[Sequence[Sequence[Any]]]) -> Sheet | None:
-        """It from the answers; None where more than new events is in it."""
-        if not answers:
-            return None
-        moved, rows = answers
-        until = self.reading.knowledge.late
-        if any(position <= self.after for position, _, _ in moved):
-            return None
-        out = {
-            position
-            for position, begins, ends in moved
-            if begins <= until and (ends is None or ends > until)
-        }
-        # A backfill that takes part was closed in this run; without such its events do not count.
-        new = [tuple(row)[:-1] for row in rows if row[-1] is None and row[0] not in out]
-        return Sheet(cast(list[Told], new), [], self.reading.calendar)
-
-    def changed(self) -> Sheet:
-        """It with all that began and ceased to count."""
-        view, frame = self.reading.view, self.frame
-        which = [
-            events.c.name.in_(sorted(self.names)), *within(frame, from_start=True, to_end=True),
-        ]  # fmt: skip
-        return changed(
-            view.connection, self.reading.ground, self.reading.calendar, self.after,
-            self.reading.knowledge.late, which,
-        )  # fmt: skip
+    built: int = 0
+    chunks: list[Chunk] = field(default_factory=list)
+    nodes: set[int] = field(default_factory=set)
 
 
 def chunks_of(
@@ -166,72 +74,84 @@ def chunks_of(
         tenant = reading.view.tenant_id
         # One that is not built at all says nothing of how far the others are.
         known_built = [built for id_ in wanted if (built := _built.get((tenant, id_), 0))]
-        guess = min([*known_built, whole]) if known_built else 0
-        tail = None
-        if guess and whole - guess <= NEARLY:
-            tail = _Tail(reading, _names(one, siblings), frame, guess * segment)
-        found = _read(reading, wanted, guess, months, tail)
+        reach = min(known_built, default=0)
+        guess = min(reach, whole)
+        tail = tail_behind(reading, one, siblings, frame, guess * segment)
+        if reach > whole and len(wanted) == len(every):
+            found = _read_within(reading, wanted, whole, months, tail, segment)
+        else:
+            near = guess > 0 and whole - guess <= NEARLY
+            found = _read(reading, wanted, guess, months, tail if near else None)
         for id_, form in wanted.items():
-            built = min(found[id_][0], whole)
-            if not built:
-                found[id_] = (0, [])
-            elif built != guess:
+            built = min(found[id_].built, whole)
+            if built and built != guess:
                 found[id_] = _read(reading, {id_: form}, built, months)[id_]
-            reading.chunks[(id_, *months)] = (built, found[id_][1])
+            reading.chunks[(id_, *months)] = (built, found[id_].chunks if built else [])
     known: tuple[int, list[Chunk]] = reading.chunks[place]
     return known
 
 
 def _read(
     reading: Reading, ids: Mapping[bytes, str], segments: int, months: tuple[int, int],
-    tail: _Tail | None = None,
-) -> dict[bytes, tuple[int, list[Chunk]]]:  # fmt: skip
-    """For each series how much of it is built, and its chunks of the first so many segments.
-
-    A tail that is asked for with them is remembered by the reading.
-    """
-    tenant = reading.view.tenant_id
-    wanted = {
-        "tenant": tenant, "ids": sorted(ids), "nodes": _as_many(nodes_below(segments)),
-        "first": months[0], "last": months[1],
-    }  # fmt: skip
-    beside = tail.asked() if tail else []
+    tail: Tail | None = None,
+) -> dict[bytes, _Found]:  # fmt: skip
+    """What is there of each series of the first so many segments, with the tail if it is plain."""
+    run = tail.run() if tail else {"after": 0, "until": 0}
+    wanted = _wanted(reading, ids, nodes_below(segments), months) | run
+    beside = [tail.asked()] if tail and tail.is_plain() else []
     rows, *answers = ask_together(reading.view.connection, [(_BODIES, wanted), *beside])
-    sheet = tail.told(answers) if tail else None
-    if tail and sheet is not None:
-        reading.tails[tail.place] = sheet
-    found: dict[bytes, tuple[int, list[Chunk]]] = {id_: (0, []) for id_ in ids}
-    for id_, built, body in rows:
-        place = bytes(id_)
-        found[place] = (built, found[place][1])
-        if body is not None:
-            found[place][1].append(decode(body, ids[place]))
-    if len(_built) > MAX_GUESSES:
-        _built.clear()
-    _built.update({(tenant, id_): built for id_, (built, _) in found.items()})
+    if tail and answers:
+        tail.told(answers[0], moves=any(row[2] for row in rows))
+    return _sorted_out(reading, ids, rows)
+
+
+def _read_within(
+    reading: Reading, ids: Mapping[bytes, str], segments: int, months: tuple[int, int],
+    tail: Tail, size: int,
+) -> dict[bytes, _Found]:  # fmt: skip
+    """The same where the tail is a part of a segment that is built as well.
+
+    That segment has no chunk of a month in which nothing began to count in it: then, if nothing
+    ceased to either, nothing did in its first part, and the ledger is not asked.
+    """
+    own, end = node_of(0, segments), (segments + 1) * size
+    wanted = _wanted(reading, ids, [*nodes_below(segments), own], months) | tail.run(end)
+    (rows,) = ask_together(reading.view.connection, [(_BODIES, wanted)])
+    found = _sorted_out(reading, ids, rows, own)
+    untouched = all(one.built > segments and own not in one.nodes for one in found.values())
+    if untouched and tail.is_plain(end) and not any(row[2] for row in rows):
+        tail.holds_nothing()
     return found
 
 
-def _as_many(nodes: list[int]) -> list[int]:
-    """Nodes to a round number, the last one repeated, so that few statements are prepared."""
-    missing = -len(nodes) % NODES_AT_ONCE
-    return nodes + nodes[-1:] * missing
+def _wanted(
+    reading: Reading, ids: Mapping[bytes, str], nodes: list[int], months: tuple[int, int]
+) -> dict[str, object]:
+    # The last one is repeated up to a round number, so that few statements are prepared.
+    filled = nodes + nodes[-1:] * (-len(nodes) % NODES_AT_ONCE)
+    return {
+        "tenant": reading.view.tenant_id, "ids": sorted(ids), "nodes": filled,
+        "first": months[0], "last": months[1],
+    }  # fmt: skip
 
 
-def tail_of(
-    reading: Reading, one: Series, siblings: Sequence[Series], frame: Frame, after: int
-) -> Sheet:
-    """What began and ceased to count in a frame beyond the whole segments."""
-    tail = _Tail(reading, _names(one, siblings), frame, after)
-    if tail.place not in reading.tails:
-        answers = ask_together(reading.view.connection, tail.asked())
-        reading.tails[tail.place] = tail.told(answers) or tail.changed()
-    known: Sheet = reading.tails[tail.place]
-    return known
-
-
-def _names(one: Series, siblings: Sequence[Series]) -> frozenset[str]:
-    return one.names.union(*(s.names for s in siblings))
+def _sorted_out(
+    reading: Reading, ids: Mapping[bytes, str], rows: Rows, beyond: int | None = None
+) -> dict[bytes, _Found]:
+    """The rows by series; of a node `beyond` only that there is something is told."""
+    found = {id_: _Found() for id_ in ids}
+    for id_, built, _, node, body in rows:
+        one = found[bytes(id_)]
+        one.built = built
+        if body is not None:
+            one.nodes.add(node)
+            if node != beyond:
+                one.chunks.append(decode(body, ids[bytes(id_)]))
+    if len(_built) > MAX_GUESSES:
+        _built.clear()
+    tenant = reading.view.tenant_id
+    _built.update({(tenant, id_): one.built for id_, one in found.items()})
+    return found
 
 
 def _month(day: date) -> int:

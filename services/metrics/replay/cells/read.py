@@ -9,7 +9,7 @@ from datetime import date
 from services.metrics.domain.definition import Leaf, Simple
 from services.metrics.domain.filters import Filter, compile_filter, related_in
 from services.metrics.replay.cells.chunk import Chunk
-from services.metrics.replay.cells.fetch import chunks_of, tail_of
+from services.metrics.replay.cells.fetch import chunks_of
 from services.metrics.replay.cells.folding import fold
 from services.metrics.replay.cells.packed import Crowded, PackedFold
 from services.metrics.replay.cells.series import (
@@ -20,6 +20,7 @@ from services.metrics.replay.cells.series import (
     series_for,
 )
 from services.metrics.replay.cells.summed import SumFold
+from services.metrics.replay.cells.tail import tail_behind
 from services.metrics.replay.cells.wanted import Wanted
 from services.metrics.replay.frame import Figures, Frame, Grouping
 from services.metrics.replay.knowledge import CutOver
@@ -86,7 +87,8 @@ class Cells:
         segments, found = chunks_of(reading, one, siblings, frame, self.segment)
         if not segments:
             return None
-        rest = fold(one, tail_of(reading, one, siblings, frame, segments * self.segment))
+        tail = tail_behind(reading, one, siblings, frame, segments * self.segment)
+        rest = fold(one, tail.sheet())
         chunks = [*found, *rest.values()]
         return None if any(chunk.wide for chunk in chunks) else chunks
 
