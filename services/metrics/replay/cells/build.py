@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import Connection, delete, insert, select, update
 
 from services.metrics.replay.cells.chunk import Chunk, decode, merged
-from services.metrics.replay.cells.delta import changed
+from services.metrics.replay.cells.delta import folded_run
 from services.metrics.replay.cells.folding import Chunks, fold
 from services.metrics.replay.cells.series import (
     FANOUT,
@@ -19,12 +19,11 @@ from services.metrics.replay.cells.series import (
     node_of,
 )
 from services.metrics.replay.cells.sheet import Sheet
-from services.metrics.replay.knowledge import Condition, Ground
+from services.metrics.replay.knowledge import Ground
 from services.metrics.replay.rules import rules_of
 from services.metrics.tables import cells, series
 from shared.database import Database, insert_once
 from shared.ledger.rebuild import head_of
-from shared.ledger.tables import events
 
 # So many segments are folded before their chunks are written in one short transaction.
 SEGMENTS_PER_STEP = 8
@@ -74,9 +73,8 @@ def _sheet(
 ) -> Sheet:
     """What a run of the ledger changed for some series."""
     names = sorted({name for one in due for name in one.names})
-    which: list[Condition] = [events.c.name.in_(names)]
     ground = Ground.of(rules_of(connection, tenant_id), tenant_id, until)
-    return changed(connection, ground, due[0].calendar, after, until, which)
+    return folded_run(connection, ground, due[0].calendar, after, until, names)
 
 
 def _rows(tenant_id: UUID, one: Series, node: int, chunks: Chunks) -> list[dict[str, Any]]:

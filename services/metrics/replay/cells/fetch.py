@@ -10,8 +10,9 @@ from uuid import UUID
 from sqlalchemy import and_, bindparam, exists, select
 
 from services.metrics.replay.cells.chunk import Chunk, decode
+from services.metrics.replay.cells.delta import MOVES
 from services.metrics.replay.cells.series import Series, node_of, nodes_below
-from services.metrics.replay.cells.tail import MOVES, Tail, tail_behind
+from services.metrics.replay.cells.tail import Tail, tail_behind
 from services.metrics.replay.frame import Frame
 from services.metrics.replay.raw import Reading
 from services.metrics.tables import cells, series

@@ -32,6 +32,8 @@ _WIDE = Context(prec=60)
 _SECOND, _DAY = 1_000_000, 86_400
 _EPOCH = date(1970, 1, 1).toordinal()
 _MANY = 1 << 62
+# Values of these types are equal just where they are the same.
+_TOLD_APART = {str, type(None)}
 # An event as it comes from the ledger: position, name, subject, source, microseconds and day of
 # occurrence, leaf, data.
 Told = tuple[int, str, str | None, str, int, str | None, bytes, str]
@@ -131,17 +133,14 @@ class Sheet:
     def _coded(self, name: str) -> tuple[np.ndarray, list[Any]]:
         """A number for each event that says which value a field has, and the values so numbered."""
         if name not in self._codes:
-            seen: dict[Any, int] = {}
-            values: list[Any] = []
-            numbers = []
-            for value in self._values(name):
-                mark = value if value.__class__ is str or value is None else _mark(value)
-                number = seen.get(mark)
-                if number is None:
-                    number = seen[mark] = len(values)
-                    values.append(value)
-                numbers.append(number)
-            self._codes[name] = (np.array(numbers, dtype=np.int64), values)
+            told = self._values(name)
+            plain = {*map(type, told)} <= _TOLD_APART
+            marks = told if plain else [_mark(value) for value in told]
+            first = dict(zip(reversed(marks), range(len(told) - 1, -1, -1), strict=True))
+            places = sorted(first.values())
+            numbers = {marks[place]: number for number, place in enumerate(places)}
+            codes = np.fromiter(map(numbers.__getitem__, marks), np.int64, len(told))
+            self._codes[name] = (codes, [told[place] for place in places])
         return self._codes[name]
 
     def _values(self, name: str) -> Sequence[Any]:
@@ -208,6 +207,8 @@ class Texts:
 
 def _mark(value: Any) -> Any:
     """What tells a value from others: 1, 1.0 and true are equal to Python, and not the same."""
+    if type(value) in _TOLD_APART:
+        return value
     plain = isinstance(value, bool | int)
     return (type(value), value if plain else canonical_json(value))
 

@@ -4,46 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 from sqlalchemy import (
     BigInteger,
-    BindParameter,
     Select,
     and_,
     bindparam,
     case,
     false,
     or_,
-    select,
     type_coerce,
 )
 
-from services.metrics.replay.cells.delta import COLUMNS, changed
+from services.metrics.replay.cells.delta import IN_RUN, MOVED, NAMED, added, changed
 from services.metrics.replay.cells.series import Series
-from services.metrics.replay.cells.sheet import Sheet, Told
+from services.metrics.replay.cells.sheet import Sheet
 from services.metrics.replay.frame import Frame
 from services.metrics.replay.knowledge import within
 from services.metrics.replay.raw import Reading
 from services.metrics.replay.rules import rules
-from services.metrics.tables import excluded
 from shared.clock import midnight_utc, to_micros
 from shared.database import Rows, ask_together
 from shared.ledger.tables import events
 
-_AFTER: BindParameter[int] = bindparam("after")
-_UNTIL: BindParameter[int] = bindparam("until")
-# Events that cease to count in a run of positions, or begin to again.
-MOVES = (
-    excluded.c.tenant_id == bindparam("tenant"),
-    or_(
-        *(
-            and_(column > _AFTER, column <= _UNTIL)
-            for column in (excluded.c.from_position, excluded.c.to_position)
-        )
-    ),
-)
-_MOVED = select(excluded.c.position, excluded.c.from_position, excluded.c.to_position).where(*MOVES)
 _MOMENT = type_coerce(events.c.occurred_at, BigInteger)
 _IN_FRAME = or_(
     and_(events.c.occurred_on.is_(None), bindparam("start") <= _MOMENT, bindparam("end") > _MOMENT),
@@ -54,17 +38,8 @@ _IN_FRAME = or_(
     ),
 )
 # A run of positions is short and a period is not: as one case, no planner goes by name and time.
-_WANTED = case((_IN_FRAME, events.c.name.in_(bindparam("names", expanding=True))), else_=false())
-_TAIL = (
-    select(*COLUMNS, events.c.backfill)
-    .where(
-        events.c.tenant_id == bindparam("tenant"),
-        events.c.position > _AFTER,
-        events.c.position <= _UNTIL,
-        _WANTED,
-    )
-    .order_by(events.c.position)
-)
+_WANTED = case((_IN_FRAME, NAMED), else_=false())
+_TAIL = IN_RUN.where(_WANTED)
 
 
 @dataclass(frozen=True)
@@ -118,18 +93,10 @@ class Tail:
         """Keep it as the rows tell it; `moves` says that something of it may not count any more."""
         moved: Rows = []
         if moves:
-            (moved,) = ask_together(self.reading.view.connection, [(_MOVED, self.run())])
-        if any(position <= self.after for position, _, _ in moved):
-            self.keep(self._changed())
-            return
-        out = {
-            position
-            for position, begins, ends in moved
-            if begins <= self.until and (ends is None or ends > self.until)
-        }
-        # Backfills begin to count when they are closed, which is no plain run.
-        new = [tuple(row)[:-1] for row in rows if row[-1] is None and row[0] not in out]
-        self.keep(Sheet(cast(list[Told], new), [], self.reading.calendar))
+            (moved,) = ask_together(self.reading.view.connection, [(MOVED, self.run())])
+        new = added(rows, moved, self.after, self.until)
+        sheet = self._changed() if new is None else Sheet(new, [], self.reading.calendar)
+        self.keep(sheet)
 
     def _changed(self) -> Sheet:
         """It with all that began and ceased to count."""
