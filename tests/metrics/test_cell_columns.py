@@ -9,7 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.metrics.domain.definition import Simple
-from services.metrics.replay.cells.chunk import Chunk, decode, merged
+from services.metrics.replay.cells.chunk import (
+    EVERY_MONTH,
+    FEW_MONTHS,
+    Chunk,
+    apart,
+    as_kept,
+    decode,
+    merged,
+    month_of,
+)
 from services.metrics.replay.cells.columns import (
     added_up,
     carried,
@@ -89,7 +98,7 @@ def series(**leaf: Any) -> Series:
 
 def test_values_that_are_equal_to_python_are_keys_apart() -> None:
     rows = [told(n, region=region) for n, region in enumerate([1, True, "1", None, [1], {"a": 1}])]
-    (chunk,) = fold(series(), Sheet(rows, [], Calendar())).values()
+    chunk = folded(series(), Sheet(rows, [], Calendar()))
     assert len(chunk.keys) == 6
     assert chunk.sums["count"].tolist() == [1] * 6
 
@@ -103,11 +112,9 @@ def test_chunks_merged_are_the_chunk_of_all_their_events() -> None:
         series(kind="distinct"),
         series(per_subject="last_in_period"),
     ):
-        (every,) = fold(one, Sheet(rows, [], Calendar())).values()
-        halves = [fold(one, Sheet(part, [], Calendar())) for part in (rows[:13], rows[13:])]
-        parts = [
-            decode(body, one.form) for half in halves for body in [_only(half).encode()] if body
-        ]
+        every = folded(one, Sheet(rows, [], Calendar()))
+        halves = [folded(one, Sheet(part, [], Calendar())) for part in (rows[:13], rows[13:])]
+        parts = [decode(body, one.form) for half in halves for body in [half.encode()] if body]
         assert _told(merged(one.form, parts)) == _told(every)
 
 
@@ -115,9 +122,9 @@ def test_sums_that_could_be_too_large_for_their_columns_are_not_answered_from() 
     one = series(kind="sum", field="+".join(["a"] * 100))
     for number, wide in ((1_000, False), (2_000, True)):
         rows = [(*told(1)[:-1], canonical_json({"a": 10**15 - 1})) for _ in range(number)]
-        chunk = _only(fold(one, Sheet(rows, [], Calendar())))
-        assert chunk.wide is wide
-    chunk = _only(fold(one, Sheet(rows[:1_000], [], Calendar())))
+        chunk = folded(one, Sheet(rows, [], Calendar()))
+        assert bool(chunk.wide) is wide
+    chunk = folded(one, Sheet(rows[:1_000], [], Calendar()))
     assert whole_sum(chunk.sums["high"], chunk.sums["low"], 0) == 1_000 * 100 * (10**15 - 1) * 10**6
 
 
@@ -138,12 +145,48 @@ def test_the_days_of_a_sheet_are_the_calendars(zone: str, seconds: list[int]) ->
 
 def test_of_what_came_and_went_nothing_is_left() -> None:
     rows = [told(n, region="n", amount=n) for n in range(5)]
-    (chunk,) = fold(series(kind="sum", field="amount"), Sheet(rows, rows, Calendar())).values()
+    chunk = folded(series(kind="sum", field="amount"), Sheet(rows, rows, Calendar()))
     assert chunk.encode() is None
 
 
-def _only(chunks: dict[int, Chunk]) -> Chunk:
-    (chunk,) = chunks.values()
+@given(days=st.lists(st.integers(0, 400), min_size=1, max_size=30), kind=st.integers(0, 3))
+def test_chunks_by_month_are_together_the_chunk_of_all_months(days: list[int], kind: int) -> None:
+    one = (
+        series(kind="sum", field="amount"), series(kind="max", field="amount"),
+        series(kind="distinct"), series(per_subject="last_in_period"),
+    )[kind]  # fmt: skip
+    rows = [
+        (position, *told(position, region="ns"[day % 2], amount=position)[1:4],
+         1_700_000_000_000_000 + day * 86_400_000_000, *told(position, amount=1)[5:])
+        for position, day in enumerate(days)
+    ]  # fmt: skip
+    chunk = folded(one, Sheet(rows, [], Calendar()))
+    parts = apart(chunk)
+    for month, part in parts.items():
+        assert {month_of(day) for day in part.days().tolist()} == {month}
+        assert len(part.keys) == len(set(part.keys))
+    assert _told(merged(one.form, list(parts.values()))) == _told(chunk)
+    kept = as_kept(chunk)
+    assert set(kept) == ({EVERY_MONTH} if len(parts) > FEW_MONTHS else set(parts))
+
+
+def test_days_that_are_too_wide_spoil_no_other_days() -> None:
+    wide = (*told(1)[:-1], canonical_json({"amount": 10**14}))
+    later = (2, *told(2)[1:4], told(1)[4] + 40 * 86_400_000_000, *told(2)[5:7],
+             canonical_json({"amount": 1}))  # fmt: skip
+    chunk = folded(series(kind="max", field="amount"), Sheet([wide, later], [], Calendar()))
+    (day,) = chunk.wide
+    assert chunk.is_wide(day, day + 1)
+    assert not chunk.is_wide(day + 1, day + 1_000)
+    first, second = apart(chunk).values()
+    assert (list(first.wide), list(second.wide)) == ([day], [])
+    again = merged("values", [first, second])
+    assert list(again.wide) == [day]
+
+
+def folded(one: Series, sheet: Sheet) -> Chunk:
+    chunk = fold(one, sheet)
+    assert chunk is not None
     return chunk
 
 

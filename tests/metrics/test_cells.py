@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from itertools import product
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from hypothesis import given, settings
@@ -17,7 +18,7 @@ from sqlalchemy import select
 from services.metrics.queries.definitions import DEFINITION
 from services.metrics.queries.figures import reading
 from services.metrics.queries.series import wanted_series
-from services.metrics.replay.cells import Cells
+from services.metrics.replay.cells import Cells, chunk
 from services.metrics.replay.cells.build import build_step, drop_cells
 from services.metrics.replay.plan import Question, compute
 from services.metrics.replay.wording import word
@@ -165,9 +166,10 @@ def asked(
         min_size=4,
         max_size=4,
     ),
+    few=st.sampled_from([1, 4]),
 )
 def test_cells_are_the_raw_path_is_the_plain_fold(
-    house: House, history: list[tuple[str, Any]], probes: list[tuple[int, str, bool]]
+    house: House, history: list[tuple[str, Any]], probes: list[tuple[int, str, bool]], few: int
 ) -> None:
     """Goal: the same figures, proofs and reasons from cells as from the ledger, at any knowledge.
 
@@ -185,9 +187,10 @@ def test_cells_are_the_raw_path_is_the_plain_fold(
                  "guidelines": {"cadence": "daily"}})  # fmt: skip
     middle = len(history) // 2
     live(key, history[:middle])
-    build(ledger.database, ledger, key)
-    live(key, history[middle:])
-    build(ledger.database, ledger, key)
+    with patch.object(chunk, "FEW_MONTHS", few):
+        build(ledger.database, ledger, key)
+        live(key, history[middle:])
+        build(ledger.database, ledger, key)
     with ledger.database.read(key.tenant_id) as connection:
         head = ledger.view_in(connection, key.tenant_id)
         tokens = list(bases(head))
@@ -269,7 +272,10 @@ def came_and_went(key: Key, n: int, kind: str) -> None:
             assert kind == "lost", f"nothing happens to a deal that is {kind}"
 
 
-def test_what_came_and_went_within_a_segment_is_known_in_between(house: House, key: Key) -> None:
+@pytest.mark.parametrize("few", [0, 4])
+def test_what_came_and_went_within_a_segment_is_known_in_between(
+    house: House, key: Key, few: int
+) -> None:
     """Goal: a segment that keeps nothing of a month still had something of it for a while.
 
     Method: what came and went stands among deals of March, elsewhere in its segment every time;
@@ -284,7 +290,8 @@ def test_what_came_and_went_within_a_segment_is_known_in_between(house: House, k
     for n, kind in enumerate(kinds * 4):
         came_and_went(key, n, kind)
         key.events(*(closed(f"{n}/{m}", "2024-03-01") for m in range(5 + n // 5)))
-    build(ledger.database, ledger, key)
+    with patch.object(chunk, "FEW_MONTHS", few):
+        build(ledger.database, ledger, key)
     months = [Period("2024-01", date(2024, 1, 1), date(2024, 2, 1))]
     with ledger.view(key.tenant_id) as head:
         tokens = list(bases(head))

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Connection, delete, insert, select, update
 
-from services.metrics.replay.cells.chunk import Chunk, decode, merged
+from services.metrics.replay.cells.chunk import (
+    EVERY_MONTH,
+    Chunk,
+    apart,
+    as_kept,
+    decode,
+    merged,
+)
 from services.metrics.replay.cells.delta import folded_run
-from services.metrics.replay.cells.folding import Chunks, fold
+from services.metrics.replay.cells.folding import fold
 from services.metrics.replay.cells.series import (
     FANOUT,
     MAX_LEVEL,
@@ -47,7 +54,9 @@ def build_step(
             ends = (number * segment_size, (number + 1) * segment_size)
             sheet = _sheet(connection, tenant_id, *ends, due)
             for one in due:
-                rows += _rows(tenant_id, one, node_of(0, number), fold(one, sheet))
+                chunk = fold(one, sheet)
+                if chunk is not None:
+                    rows += _rows(tenant_id, one, node_of(0, number), as_kept(chunk))
     if first < last:
         with database.write(tenant_id) as connection:
             _write(connection, tenant_id, due, first, last, rows)
@@ -77,7 +86,9 @@ def _sheet(
     return folded_run(connection, ground, due[0].calendar, after, until, names)
 
 
-def _rows(tenant_id: UUID, one: Series, node: int, chunks: Chunks) -> list[dict[str, Any]]:
+def _rows(
+    tenant_id: UUID, one: Series, node: int, chunks: Mapping[int, Chunk]
+) -> list[dict[str, Any]]:
     """The rows of a node's chunks, but for those of which nothing is left."""
     return [
         {"tenant_id": tenant_id, "series_id": one.id, "node": node, "month": month, "body": body}
@@ -131,8 +142,12 @@ def _merge_upwards(connection: Connection, tenant_id: UUID, one: Series, segment
         )
         parts: dict[int, list[Chunk]] = {}
         for month, body in rows:
-            parts.setdefault(month, []).append(decode(body, one.form))
+            # Segments may be kept in one chunk each; the runs above them are kept by month.
+            place = EVERY_MONTH if level == 1 else month
+            parts.setdefault(place, []).append(decode(body, one.form))
         whole = {month: merged(one.form, found) for month, found in parts.items()}
+        if EVERY_MONTH in whole:
+            whole = apart(whole[EVERY_MONTH])
         made = _rows(tenant_id, one, node_of(level, index), whole)
         if made:
             connection.execute(insert(cells), made)

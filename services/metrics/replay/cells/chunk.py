@@ -1,9 +1,10 @@
-"""A chunk: what one node of the ledger holds of a series in one local month."""
+"""A chunk: what one node of the ledger holds of a series, in one local month or in all."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from functools import partial
 
 import msgspec
@@ -31,6 +32,9 @@ LEAF = "V32"
 # Number, sum and digest of the events of one day and key; `key` is a place in the chunk's keys.
 SUMS = {"day": "<i8", "key": "<i8", "count": "<i8", "high": "<i8", "low": "<i8"}
 _ADDED = ("count", "high", "low", "limbs")
+# The month of a chunk that is of all months, and how many a segment may touch to have one each.
+EVERY_MONTH = 0
+FEW_MONTHS = 4
 # Sums that come near what their columns hold are not answered from.
 _MOST = 1 << 55
 _KEPT = {"day": "<i4", "key": "<u4", "sign": "i1"}
@@ -55,7 +59,7 @@ class _Stored(msgspec.Struct, array_like=True):
     digests: bytes
     rows: list[Narrow]
     leaves: bytes
-    wide: bool
+    wide: list[int]
 
 
 _ENCODER = msgspec.msgpack.Encoder()
@@ -66,7 +70,8 @@ _DECODER = msgspec.msgpack.Decoder(_Stored)
 class Chunk:
     """Sums by day and key, and rows; `leaves` are those of the rows that pass, in their order.
 
-    `wide` says that it holds numbers that its columns can't, and must not be answered from.
+    `wide` are days of which it holds numbers that its columns can't: they must not be answered
+    from it.
     """
 
     form: str
@@ -74,7 +79,7 @@ class Chunk:
     sums: Table
     rows: Table
     leaves: np.ndarray
-    wide: bool = False
+    wide: Sequence[int] = ()
 
     def encode(self) -> bytes | None:
         """Its stored form; None where nothing is left of it."""
@@ -87,9 +92,18 @@ class Chunk:
                 digests=digest_bytes(self.sums["limbs"]),
                 rows=[narrow(self.rows[name]) for name in ROWS[self.form]],
                 leaves=self.leaves.tobytes(),
-                wide=self.wide,
+                wide=list(self.wide),
             )
         )
+
+    def days(self) -> np.ndarray:
+        """The days of all that is in it, as ordinals; the same one may come again."""
+        kept = [self.sums["day"], *([self.rows["day"]] if "day" in self.rows else [])]
+        return np.concatenate(kept)
+
+    def is_wide(self, start: int, end: int) -> bool:
+        """Whether some day from a start until before an end must not be answered from it."""
+        return any(start <= day < end for day in self.wide)
 
 
 def decode(body: bytes, form: str) -> Chunk:
@@ -145,8 +159,65 @@ def merged(form: str, parts: Sequence[Chunk]) -> Chunk:
     total = summed(sums["day"] * max(len(keys), 1) + sums["key"], len(keys), sums)
     leaves = np.concatenate([part.leaves for part in parts])
     rows, leaves = in_order(with_keys_alike(parts, [part.rows for part in parts])[1], leaves)
-    wide = any(part.wide for part in parts) or could_overflow(total["high"], 1)
+    over = total["day"][np.abs(total["high"]) >= _MOST].tolist()
+    wide = sorted({*over, *(day for part in parts for day in part.wide)})
     return Chunk(form, keys, total, rows, leaves, wide)
+
+
+def apart(chunk: Chunk) -> dict[int, Chunk]:
+    """A chunk as one for each of its local months, counted from the year 0."""
+    sums = _places_by_month(chunk.sums)
+    rows = _places_by_month(chunk.rows)
+    if len({*sums, *rows}) == 1:
+        return {next(iter({*sums, *rows})): chunk}
+    nothing = np.empty(0, np.int64)
+    found = {}
+    for month in sorted({*sums, *rows}):
+        chosen = rows.get(month, nothing)
+        own, kept = taken(chunk.sums, sums.get(month, nothing)), taken(chunk.rows, chosen)
+        told = [part["key"] for part in (own, kept) if "key" in part]
+        used = np.unique(np.concatenate(told))
+        own, kept = (_keyed(part, used) for part in (own, kept))
+        found[month] = Chunk(
+            chunk.form, [chunk.keys[number] for number in used.tolist()], own, kept,
+            leaves_of(chunk.rows, chunk.leaves, chosen),
+            [day for day in chunk.wide if month_of(day) == month],
+        )  # fmt: skip
+    return found
+
+
+def _places_by_month(part: Table) -> dict[int, np.ndarray]:
+    """The places of the rows of each month, in their order."""
+    if not part.size:
+        return {}
+    days, places = np.unique(part["day"], return_inverse=True)
+    months = np.array([month_of(day) for day in days.tolist()])[places.reshape(-1)]
+    order = np.argsort(months, kind="stable")
+    begins = np.flatnonzero(np.diff(months[order], prepend=-1))
+    return {int(months[own[0]]): own for own in np.split(order, begins[1:])}
+
+
+def _keyed(part: Table, used: np.ndarray) -> Table:
+    """A part with its keys numbered by their places among those that are used."""
+    if "key" not in part:
+        return part
+    return part.beside(key=lambda: np.searchsorted(used, part["key"]))
+
+
+def month_of(day: int) -> int:
+    """The month of a day, counted from the year 0."""
+    found = date.fromordinal(day)
+    return found.year * 12 + found.month - 1
+
+
+def as_kept(chunk: Chunk) -> dict[int, Chunk]:
+    """The chunks by month that a segment is kept as; in one where it touches many months.
+
+    What comes in is of this month and perhaps of the last; what is loaded of the past may be of
+    dozens, and a chunk has its price whatever it holds.
+    """
+    months = {month_of(day) for day in np.unique(chunk.days()).tolist()}
+    return {EVERY_MONTH: chunk} if len(months) > FEW_MONTHS else apart(chunk)
 
 
 def with_keys_alike(chunks: Sequence[Chunk], tables: Sequence[Table]) -> tuple[list[str], Table]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date
 from uuid import UUID
 
-from sqlalchemy import and_, bindparam, exists, select
+import numpy as np
+from sqlalchemy import and_, bindparam, exists, or_, select
 
-from services.metrics.replay.cells.chunk import Chunk, decode
+from services.metrics.replay.cells.chunk import EVERY_MONTH, Chunk, decode, month_of
 from services.metrics.replay.cells.delta import MOVES
 from services.metrics.replay.cells.series import Series, node_of, nodes_below
 from services.metrics.replay.cells.tail import Tail, tail_behind
@@ -22,7 +22,12 @@ from shared.periods import ONE_DAY
 _BODIES = (
     # With whether anything moves in a run behind, so that this is seldom asked alone.
     select(
-        series.c.series_id, series.c.segments, exists().where(*MOVES), cells.c.node, cells.c.body
+        series.c.series_id,
+        series.c.segments,
+        exists().where(*MOVES),
+        cells.c.node,
+        cells.c.month,
+        cells.c.body,
     )
     .select_from(
         series.outerjoin(
@@ -31,7 +36,10 @@ _BODIES = (
                 cells.c.tenant_id == series.c.tenant_id,
                 cells.c.series_id == series.c.series_id,
                 cells.c.node.in_(bindparam("nodes", expanding=True)),
-                cells.c.month.between(bindparam("first"), bindparam("last")),
+                or_(
+                    cells.c.month == EVERY_MONTH,
+                    cells.c.month.between(bindparam("first"), bindparam("last")),
+                ),
             ),
         )
     )
@@ -51,11 +59,12 @@ NODES_AT_ONCE = 16
 
 @dataclass
 class _Found:
-    """What was read of a series: how much of it is built, its chunks, and which nodes have any."""
+    """What was read of a series: how much of it is built, its chunks, and of a node beyond them
+    whether it has anything of the months."""
 
     built: int = 0
     chunks: list[Chunk] = field(default_factory=list)
-    nodes: set[int] = field(default_factory=set)
+    beyond: bool = False
 
 
 def chunks_of(
@@ -66,7 +75,7 @@ def chunks_of(
     What the other leaves of a question need (`siblings`) and the tail behind are asked for with it.
     """
     last = max(p.end for p in frame.periods) - ONE_DAY
-    months = (_month(min(frame.start_days)), _month(last))
+    months = (month_of(min(frame.start_days).toordinal()), month_of(last.toordinal()))
     place = (one.id, *months)
     if place not in reading.chunks:
         every = {s.id: s.form for s in (one, *siblings)}
@@ -103,7 +112,7 @@ def _read(
     rows, *answers = ask_together(reading.view.connection, [(_BODIES, wanted), *beside])
     if tail and answers:
         tail.told(answers[0], moves=any(row[2] for row in rows))
-    return _sorted_out(reading, ids, rows)
+    return _sorted_out(reading, ids, rows, months)
 
 
 def _read_within(
@@ -118,8 +127,8 @@ def _read_within(
     own, end = node_of(0, segments), (segments + 1) * size
     wanted = _wanted(reading, ids, [*nodes_below(segments), own], months) | tail.run(end)
     (rows,) = ask_together(reading.view.connection, [(_BODIES, wanted)])
-    found = _sorted_out(reading, ids, rows, own)
-    untouched = all(one.built > segments and own not in one.nodes for one in found.values())
+    found = _sorted_out(reading, ids, rows, months, own)
+    untouched = all(one.built > segments and not one.beyond for one in found.values())
     if untouched and tail.is_plain(end) and not any(row[2] for row in rows):
         tail.holds_nothing()
     return found
@@ -137,17 +146,20 @@ def _wanted(
 
 
 def _sorted_out(
-    reading: Reading, ids: Mapping[bytes, str], rows: Rows, beyond: int | None = None
-) -> dict[bytes, _Found]:
-    """The rows by series; of a node `beyond` only that there is something is told."""
+    reading: Reading, ids: Mapping[bytes, str], rows: Rows, months: tuple[int, int],
+    beyond: int | None = None,
+) -> dict[bytes, _Found]:  # fmt: skip
+    """The rows by series; of a node `beyond` only that there is something of the months is told."""
     found = {id_: _Found() for id_ in ids}
-    for id_, built, _, node, body in rows:
+    for id_, built, _, node, month, body in rows:
         one = found[bytes(id_)]
         one.built = built
-        if body is not None:
-            one.nodes.add(node)
-            if node != beyond:
-                one.chunks.append(decode(body, ids[bytes(id_)]))
+        if body is None:
+            continue
+        if node != beyond:
+            one.chunks.append(decode(body, ids[bytes(id_)]))
+        elif month != EVERY_MONTH or _touches(decode(body, ids[bytes(id_)]), months):
+            one.beyond = True
     if len(_built) > MAX_GUESSES:
         _built.clear()
     tenant = reading.view.tenant_id
@@ -155,5 +167,5 @@ def _sorted_out(
     return found
 
 
-def _month(day: date) -> int:
-    return day.year * 12 + day.month - 1
+def _touches(chunk: Chunk, months: tuple[int, int]) -> bool:
+    return any(months[0] <= month_of(day) <= months[1] for day in np.unique(chunk.days()).tolist())

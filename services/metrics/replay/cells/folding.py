@@ -1,8 +1,6 @@
-"""Folding a sheet of events into a series' chunks, a month each."""
+"""Folding a sheet of events into a series' chunk."""
 
 from __future__ import annotations
-
-from collections.abc import Iterator
 
 import numpy as np
 
@@ -19,24 +17,18 @@ from services.metrics.replay.cells.columns import Columns, Table, table, taken
 from services.metrics.replay.cells.series import Series
 from services.metrics.replay.cells.sheet import Sheet
 
-Chunks = dict[int, Chunk]
 
-
-def fold(one: Series, sheet: Sheet) -> Chunks:
-    """The chunks of a sheet by month, counted from the year 0."""
+def fold(one: Series, sheet: Sheet) -> Chunk | None:
+    """The chunk of a sheet; None where nothing of it is the series'."""
     if not sheet.size:
-        return {}
+        return None
     chosen, passes = _chosen(one, sheet)
     places = np.flatnonzero(chosen)
     if not len(places):
-        return {}
+        return None
     codes, keys = sheet.keys(one.dimensions, one.key_of)
     every = table({**_columns(one, sheet, passes), "key": codes}, sheet.size)
-    mine = every if len(places) == sheet.size else taken(every, places)
-    chunks = {}
-    for month, rows in _by_month(sheet.month[places]):
-        chunks[month] = _chunk(one, mine if rows is None else taken(mine, rows), keys)
-    return chunks
+    return _chunk(one, every if len(places) == sheet.size else taken(every, places), keys)
 
 
 def _chosen(one: Series, sheet: Sheet) -> tuple[np.ndarray, np.ndarray]:
@@ -73,23 +65,13 @@ def _columns(one: Series, sheet: Sheet, passes: np.ndarray) -> Columns:
     return columns
 
 
-def _by_month(months: np.ndarray) -> Iterator[tuple[int, np.ndarray | None]]:
-    """The months of some rows, each with the places of its rows; None for all of them."""
-    if (months == months[0]).all():
-        yield int(months[0]), None
-        return
-    order = np.argsort(months, kind="stable")
-    begins = np.flatnonzero(np.diff(months[order], prepend=-1))
-    for rows in np.split(order, begins[1:]):
-        yield int(months[rows[0]]), rows
-
-
 def _chunk(one: Series, columns: Table, keys: list[str]) -> Chunk:
     used, owners = np.unique(columns["key"], return_inverse=True)
     owners = owners.reshape(-1)
     form, own = one.form, [keys[number] for number in used.tolist()]
-    wide = bool(columns["wide"].any()) and form in ("values", "events")
-    wide = wide or could_overflow(columns["high"], columns.size)
+    wide = columns["day"][columns["wide"]] if form in ("values", "events") else columns["day"][:0]
+    if could_overflow(columns["high"], columns.size):
+        wide = columns["day"]
     sums = no_sums()
     if form != "events":
         code = columns["day"] * len(own) + owners
@@ -100,4 +82,5 @@ def _chunk(one: Series, columns: Table, keys: list[str]) -> Chunk:
         told = told.beside(high=lambda: columns["text_high"], low=lambda: columns["text_low"])
     kept = {name: told[name].astype(kind) for name, kind in ROWS[form].items()}
     leaves = columns["leaf"][columns["passes"]] if form == "events" else columns["leaf"][:0]
-    return Chunk(form, own, sums, *in_order(table(kept, columns.size if kept else 0), leaves), wide)
+    rows = in_order(table(kept, columns.size if kept else 0), leaves)
+    return Chunk(form, own, sums, *rows, np.unique(wide).tolist())

@@ -89,8 +89,10 @@ class Cells:
             return None
         tail = tail_behind(reading, one, siblings, frame, segments * self.segment)
         rest = fold(one, tail.sheet())
-        chunks = [*found, *rest.values()]
-        return None if any(chunk.wide for chunk in chunks) else chunks
+        chunks = found if rest is None else [*found, rest]
+        start = min(frame.start_days).toordinal()
+        end = max(p.end for p in frame.periods).toordinal()
+        return None if any(chunk.is_wide(start, end) for chunk in chunks) else chunks
 
 
 def _counted(packed: Figures, sums: Figures) -> Figures:

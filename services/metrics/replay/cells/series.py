@@ -18,7 +18,7 @@ from shared.zones import Transitions
 SEGMENT = 4_096
 FANOUT = 16
 # Rises when the same events are folded otherwise, so that no cell outlives its rules.
-FOLD = 3
+FOLD = 4
 # The largest run holds a million positions: what is merged must fit into memory and into a row.
 MAX_LEVEL = 2
 # A node's number holds its level above this many bits.

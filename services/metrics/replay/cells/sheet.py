@@ -80,15 +80,6 @@ class Sheet:
         signed: np.ndarray = limbs_of(self._leaves) * self.sign[:, None]
         return signed
 
-    @cached_property
-    def month(self) -> np.ndarray:
-        """The local month of each event, counted from the year 0."""
-        ordinals, places = np.unique(self.day, return_inverse=True)
-        days = [date.fromordinal(ordinal) for ordinal in ordinals.tolist()]
-        numbers = np.array([day.year * 12 + day.month - 1 for day in days], dtype=np.int64)
-        months: np.ndarray = numbers[places.reshape(-1)]
-        return months
-
     def named(self, names: frozenset[str]) -> np.ndarray:
         """Which events are of some types."""
         codes, types = self._coded("$type")
