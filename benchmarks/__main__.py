@@ -12,13 +12,13 @@ from typing import Any
 from uuid import uuid4
 
 from benchmarks.goals import bench_goals
+from benchmarks.load import has_wrk, push_batches, put_load
 from benchmarks.machine import describe, postgresql_options, row, timed
 from benchmarks.made import cloudevents, new_events
 from benchmarks.message_db import messages_per_second
 from benchmarks.peers import copy_rows, executemany_rows, insert_rows, raw_rows
 from benchmarks.replaying import bench_replay
 from benchmarks.serving import Serving, Working
-from benchmarks.single import put_load
 from benchmarks.valuing import bench_valuing
 from benchmarks.webhooks import bench_webhooks
 from services.metrics.app import SERVICE
@@ -26,6 +26,7 @@ from services.metrics.replay.cells.build import built_segments
 from services.metrics.replay.cells.series import SEGMENT
 from services.metrics.settings import MetricsSettings
 from shared.database import sqlite_path
+from shared.ledger.rebuild import head_of
 from shared.telemetry import set_up_logging
 from tests.support.house import Databases, House, Key, Urls
 from tests.support.postgresql import PostgreSQL
@@ -36,17 +37,21 @@ REPLAY_EVENTS = int(os.environ.get("BENCH_EVENTS", "1000000"))
 CLIENTS = 64
 MESSAGE_DB_CLIENTS = (8, 64)
 # As many as keep the service busy; the peers have one connection and need no more.
-PUSHERS = 8
+PUSHERS = 16
 WARM_UP = 10
+WARM_UP_SECONDS, INGEST_SECONDS = 1, 3
 CAUGHT_UP_SECONDS = 60
 
 
-def open_metrics(urls: Urls) -> tuple[House, Working]:
-    """The metrics service over real HTTP, its worker in a process of its own, its database here."""
+def open_metrics(urls: Urls) -> tuple[House, Working | None]:
+    """The metrics service over real HTTP, and its database here.
+
+    On PostgreSQL its workers have a process of their own; SQLite's writers share one.
+    """
     settings = MetricsSettings(database_url=urls.service, migration_database_url=urls.owner)
     SERVICE.migrate(settings)
     database, ledger = SERVICE.open(settings)
-    working = Working(urls, database)
+    working = Working(urls, database) if database.is_postgresql else None
     return House(database, {"metrics": ledger}, {"metrics": Serving(urls)}), working
 
 
@@ -57,29 +62,36 @@ def bench_ingest(kind: str, house: House, urls: Urls, filled: int) -> None:
     """
     key = house.key()
     key.post("metrics", "/v1/metrics", WIN_RATE)
-    bodies = [json.dumps(cloudevents(BATCH, 100 + n)).encode() for n in range(BATCHES)]
+    port = house.running["metrics"].port
+    push_batches(port, key.key, PUSHERS, WARM_UP_SECONDS, BATCH)
+    load = push_batches(port, key.key, PUSHERS, INGEST_SECONDS, BATCH)
+    ours = BATCH * load.rate if load else _push_by_ourselves(key)
+    stored = _tell_cells(kind, house, key)
+    _compare_ingest(f"{kind}, {filled:,} events before", ours, urls, stored // BATCH)
+
+
+def _push_by_ourselves(key: Key) -> float:
+    """The events stored in a second where no wrk is there to push them."""
+    bodies = [json.dumps(cloudevents(BATCH, 100 + n)).encode() for n in range(WARM_UP + BATCHES)]
     headers = {"content-type": "application/cloudevents-batch+json"}
 
-    def push_one(body: bytes) -> None:
+    def push(body: bytes) -> None:
         answer = key.send("POST", "metrics", "/v1/events", content=body, headers=headers)
         assert answer.json()["accepted"] == BATCH
 
-    def push() -> None:
-        # While one batch is being stored the next is read, as with any sender that does not wait.
-        with ThreadPoolExecutor(PUSHERS) as pool:
-            list(pool.map(push_one, bodies))
-
-    for seed in range(WARM_UP):
-        push_one(json.dumps(cloudevents(BATCH, seed)).encode())
-    ours = BATCH * BATCHES / timed(push)
-    _tell_cells(kind, house, key)
-    _compare_ingest(f"{kind}, {filled:,} events before", ours, urls)
+    for body in bodies[:WARM_UP]:
+        push(body)
+    # While one batch is being stored the next is read, as with any sender that does not wait.
+    with ThreadPoolExecutor(PUSHERS) as pool:
+        return BATCH * BATCHES / timed(lambda: list(pool.map(push, bodies[WARM_UP:])))
 
 
-def _tell_cells(kind: str, house: House, key: Key) -> None:
-    """How far behind the worker was when the last batch was answered, and for how long."""
-    started, whole = time.perf_counter(), BATCH * (BATCHES + WARM_UP) // SEGMENT
-    behind = None
+def _tell_cells(kind: str, house: House, key: Key) -> int:
+    """How far behind the worker was when the last batch was answered; how many events there are."""
+    with house.metrics_database.read(key.tenant_id) as connection:
+        stored = head_of(connection, key.tenant_id)
+    whole = stored // SEGMENT
+    started, behind = time.perf_counter(), None
     while time.perf_counter() - started < CAUGHT_UP_SECONDS:
         with house.metrics_database.read(key.tenant_id) as connection:
             built = min(built_segments(connection, key.tenant_id).values(), default=0)
@@ -89,14 +101,15 @@ def _tell_cells(kind: str, house: House, key: Key) -> None:
         time.sleep(0.05)
     print(f"{kind}: cells {behind} of {whole} segments behind after ingest, caught up after "
           f"{time.perf_counter() - started:.1f} s", flush=True)  # fmt: skip
+    return stored
 
 
-def _compare_ingest(title: str, ours: float, urls: Urls) -> None:
-    """The same rows by hand: executemany on SQLite; COPY by the owner and INSERT on PostgreSQL."""
-    path, count = sqlite_path(urls.service), BATCH * BATCHES
+def _compare_ingest(title: str, ours: float, urls: Urls, batches: int) -> None:
+    """As many rows by hand: executemany on SQLite; COPY by the owner and INSERT on PostgreSQL."""
+    path, count = sqlite_path(urls.service), BATCH * batches
 
     def ready_made(tenant: Any) -> list[list[tuple[Any, ...]]]:
-        return [raw_rows(new_events(BATCH, 100 + n), tenant, 1 + n * BATCH) for n in range(BATCHES)]
+        return [raw_rows(new_events(BATCH, 100 + n), tenant, 1 + n * BATCH) for n in range(batches)]
 
     if path is not None:
         rows = ready_made(uuid4().hex)
@@ -155,13 +168,15 @@ def bench(databases: Databases) -> None:
     finally:
         house.close()
         house.running["metrics"].stop()
-        working.stop()
+        if working is not None:
+            working.stop()
         house.metrics_database.close()
     bench_goals(databases)
 
 
 def main() -> None:
     describe()
+    print(f"load: {'wrk' if has_wrk() else 'our own clients, since wrk is not installed'}\n")
     set_up_logging("bench", "warning")
     bench_valuing()
     with tempfile.TemporaryDirectory() as folder:

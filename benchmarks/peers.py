@@ -10,6 +10,7 @@ from typing import Any
 import psycopg
 
 from shared.clock import to_micros
+from shared.database import SQLITE_PRAGMAS
 from shared.events import NewEvent
 from shared.ledger.ready import leaf_of
 from shared.ledger.tables import events
@@ -66,9 +67,10 @@ def insert_rows(url: str, batches: Sequence[Sequence[tuple[Any, ...]]]) -> None:
 
 
 def executemany_rows(path: Path, batches: Sequence[Sequence[tuple[Any, ...]]]) -> None:
-    """executemany into the same SQLite table, in transactions of the same size."""
+    """executemany into the same SQLite table, in transactions of the same size, set up alike."""
     connection = sqlite3.connect(path, isolation_level=None)
-    connection.execute("PRAGMA synchronous=FULL")
+    for pragma in SQLITE_PRAGMAS:
+        connection.execute(f"PRAGMA {pragma}")
     marks = ", ".join("?" for _ in COLUMNS)
     statement = f"INSERT INTO events ({', '.join(COLUMNS)}) VALUES ({marks})"
     for rows in batches:

@@ -49,6 +49,11 @@ POOL_OVERFLOW = 10
 RESTED_SECONDS = 60
 
 _NEVER_BY_ITSELF = 1_000_000_000
+# The log is taken over into the file every 32 MB, which many commits then share.
+SQLITE_PRAGMAS = (
+    "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "temp_store=MEMORY",
+    "wal_autocheckpoint=8000",
+)  # fmt: skip
 Rows = Sequence[Sequence[Any]]
 Position = BigInteger().with_variant(Integer, "sqlite")
 
@@ -307,12 +312,7 @@ def _begin_postgresql(connection: Connection) -> None:
 def _set_up_sqlite(connection: sqlite3.Connection, record: object) -> None:
     # We send BEGIN ourselves, so that a reader holds one snapshot and a writer locks at once.
     connection.isolation_level = None
-    for pragma in (
-        "journal_mode=WAL",
-        "synchronous=FULL",
-        "foreign_keys=ON",
-        "temp_store=MEMORY",
-    ):
+    for pragma in SQLITE_PRAGMAS:
         connection.execute(f"PRAGMA {pragma}")
 
 

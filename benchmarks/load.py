@@ -1,6 +1,6 @@
-"""Single events over many connections: by wrk where it is installed, else by a client of our own.
+"""Load over many connections: by wrk where it is installed, else by clients of our own.
 
-Our own needs nearly a core for itself, and finds the service slower than it is.
+Our own need much of a core for themselves, and find the service slower than it is.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import json
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from benchmarks.made import cloudevents
 
 SECONDS = 5
 WARM_UP_SECONDS = 1
-_SCRIPT = Path(__file__).with_suffix(".lua")
+_SCRIPTS = Path(__file__).parent
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,17 +38,46 @@ def put_load(ports: Sequence[int], path: str, key: str, clients: int) -> Load:
     return _put_load(ports, path, key, clients, SECONDS)
 
 
+def push_batches(port: int, key: str, clients: int, seconds: int, events: int) -> Load | None:
+    """Batches of so many events, one after the other by each client; None without wrk."""
+    if not has_wrk():
+        return None
+    with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+        items = cloudevents(events, 3)
+        json.dump([{**item, "id": f"@RUN@/{n}"} for n, item in enumerate(items)], file)
+        file.flush()
+        return _told([_wrk("batch", port, "/v1/events", key, clients, seconds, file.name)])
+
+
+def has_wrk() -> bool:
+    return shutil.which("wrk") is not None
+
+
+def _wrk(
+    script: str, port: int, path: str, key: str, clients: int, seconds: int, *more: str
+) -> subprocess.Popen[str]:
+    command = [
+        "wrk", "-t1", f"-c{clients}", f"-d{seconds}s", "-s", str(_SCRIPTS / f"{script}.lua"),
+        f"http://127.0.0.1:{port}{path}", "--", key, uuid4().hex[:12], *more,
+    ]  # fmt: skip
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+
 def _put_load(ports: Sequence[int], path: str, key: str, clients: int, seconds: int) -> Load:
-    each = str(clients // len(ports))
-    running = []
-    for port in ports:
-        own = [sys.executable, "-m", "benchmarks.single", str(port), path, key, each, str(seconds)]
-        wrk = [
-            "wrk", "-t1", f"-c{each}", f"-d{seconds}s", "-s", str(_SCRIPT),
-            f"http://127.0.0.1:{port}{path}", "--", key, uuid4().hex,
-        ]  # fmt: skip
-        command = wrk if shutil.which("wrk") else own
-        running.append(subprocess.Popen(command, stdout=subprocess.PIPE, text=True))
+    each = clients // len(ports)
+    if has_wrk():
+        return _told([_wrk("event", port, path, key, each, seconds) for port in ports])
+    own = [sys.executable, "-m", "benchmarks.load"]
+    told = [path, key, str(each), str(seconds)]
+    return _told(
+        [
+            subprocess.Popen([*own, str(port), *told], stdout=subprocess.PIPE, text=True)
+            for port in ports
+        ]
+    )
+
+
+def _told(running: Sequence[subprocess.Popen[str]]) -> Load:
     told = [json.loads(process.communicate()[0].splitlines()[-1]) for process in running]
     assert all(one["failed"] == 0 for one in told), told
     return Load(sum(one["rate"] for one in told), max(one["p99"] for one in told))
