@@ -34,6 +34,7 @@ from shared.ledger.rebuild import head_of
 
 # So many segments are folded before their chunks are written in one short transaction.
 SEGMENTS_PER_STEP = 8
+_Row = dict[str, Any]
 
 
 def build_step(
@@ -49,7 +50,7 @@ def build_step(
         first = min(built.values())
         last = min(whole, first + SEGMENTS_PER_STEP)
         due = [one for one in wanted if built[one.id] == first]
-        rows: list[dict[str, Any]] = []
+        rows: list[_Row] = []
         for number in range(first, last):
             ends = (number * segment_size, (number + 1) * segment_size)
             sheet = _sheet(connection, tenant_id, *ends, due)
@@ -57,6 +58,8 @@ def build_step(
                 chunk = fold(one, sheet)
                 if chunk is not None:
                     rows += _rows(tenant_id, one, node_of(0, number), as_kept(chunk))
+                # Here and not when they are written, which keeps other writers of SQLite waiting.
+                rows += _runs_above(connection, tenant_id, one, number + 1, rows)
     if first < last:
         with database.write(tenant_id) as connection:
             _write(connection, tenant_id, due, first, last, rows)
@@ -86,9 +89,7 @@ def _sheet(
     return folded_run(connection, ground, due[0].calendar, after, until, names)
 
 
-def _rows(
-    tenant_id: UUID, one: Series, node: int, chunks: Mapping[int, Chunk]
-) -> list[dict[str, Any]]:
+def _rows(tenant_id: UUID, one: Series, node: int, chunks: Mapping[int, Chunk]) -> list[_Row]:
     """The rows of a node's chunks, but for those of which nothing is left."""
     return [
         {"tenant_id": tenant_id, "series_id": one.id, "node": node, "month": month, "body": body}
@@ -99,7 +100,7 @@ def _rows(
 
 def _write(
     connection: Connection, tenant_id: UUID, due: Sequence[Series], first: int, last: int,
-    rows: Sequence[dict[str, Any]],
+    rows: Sequence[_Row],
 ) -> None:  # fmt: skip
     """Write chunks of some segments and the runs that these complete; for who still lacks them."""
     if first == 0:
@@ -120,34 +121,43 @@ def _write(
     own = [row for row in rows if row["series_id"] in mine]
     if own:
         connection.execute(insert(cells), own)
-    for one in (one for one in due if one.id in mine):
-        for segments in range(first + 1, last + 1):
-            _merge_upwards(connection, tenant_id, one, segments)
 
 
-def _merge_upwards(connection: Connection, tenant_id: UUID, one: Series, segments: int) -> None:
+def _runs_above(
+    connection: Connection, tenant_id: UUID, one: Series, segments: int, fresh: Sequence[_Row]
+) -> list[_Row]:
+    """The rows of the runs that so many segments complete, from those stored and those `fresh`."""
+    made: list[_Row] = []
     for level in range(1, MAX_LEVEL + 1):
         if segments % FANOUT**level:
-            return
+            break
         index = segments // FANOUT**level - 1
         children = [node_of(level - 1, index * FANOUT + n) for n in range(FANOUT)]
-        rows = connection.execute(
-            select(cells.c.month, cells.c.body)
-            .where(
+        stored = connection.execute(
+            select(cells.c.node, cells.c.month, cells.c.body).where(
                 cells.c.tenant_id == tenant_id,
                 cells.c.series_id == one.id,
                 cells.c.node.in_(children),
             )
-            .order_by(cells.c.node, cells.c.month)
         )
-        parts: dict[int, list[Chunk]] = {}
-        for month, body in rows:
-            # Segments may be kept in one chunk each; the runs above them are kept by month.
-            place = EVERY_MONTH if level == 1 else month
-            parts.setdefault(place, []).append(decode(body, one.form))
-        whole = {month: merged(one.form, found) for month, found in parts.items()}
-        if EVERY_MONTH in whole:
-            whole = apart(whole[EVERY_MONTH])
-        made = _rows(tenant_id, one, node_of(level, index), whole)
-        if made:
-            connection.execute(insert(cells), made)
+        below = [(node, month, body) for node, month, body in stored]
+        below += [
+            (row["node"], row["month"], row["body"])
+            for row in (*fresh, *made)
+            if row["series_id"] == one.id and row["node"] in children
+        ]
+        made += _rows(tenant_id, one, node_of(level, index), _merged(one, level, sorted(below)))
+    return made
+
+
+def _merged(
+    one: Series, level: int, below: Sequence[tuple[int, int, bytes]]
+) -> Mapping[int, Chunk]:
+    """The chunks of a run from those of its parts, in the parts' order."""
+    parts: dict[int, list[Chunk]] = {}
+    for _, month, body in below:
+        # Segments may be kept in one chunk each; the runs above them are kept by month.
+        place = EVERY_MONTH if level == 1 else month
+        parts.setdefault(place, []).append(decode(body, one.form))
+    whole = {month: merged(one.form, found) for month, found in parts.items()}
+    return apart(whole[EVERY_MONTH]) if EVERY_MONTH in whole else whole
