@@ -16,6 +16,7 @@ from typing import Any
 from uuid import UUID
 
 import psycopg
+from psycopg.errors import DuplicatePreparedStatement, InvalidSqlStatementName
 from sqlalchemy import (
     BigInteger,
     Connection,
@@ -333,6 +334,11 @@ def _translated() -> Iterator[None]:
     except DBAPIError as error:
         if error.connection_invalidated:
             raise _busy("The connection to the database was lost.") from error
+        if isinstance(error.orig, InvalidSqlStatementName | DuplicatePreparedStatement):
+            raise _busy(
+                "A pooler before the database keeps no prepared statements; the service has to be "
+                "set up with PREPARED_STATEMENTS=false."
+            ) from error
         raise
 
 

@@ -8,10 +8,10 @@ from uuid import UUID, uuid4
 
 import psycopg
 import pytest
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Integer, bindparam, select, text
 
 from shared import database
-from shared.database import Database
+from shared.database import Database, ask_together
 from shared.errors import Refusal
 from tests.support.postgresql import SERVICE, PostgreSQL
 
@@ -98,3 +98,25 @@ def test_a_transaction_sees_its_tenant_alone_and_a_reader_writes_nothing(
     with opened.engine.connect() as connection:
         left = text("SELECT current_setting('worthwhile.tenant', true)")
         assert connection.execute(left).scalar() in (None, "")
+
+
+def asked_as_through_a_pooler(made: Database) -> list[int]:
+    """The answers to a question of which PostgreSQL forgets what was prepared, as poolers do."""
+    question = select(bindparam("number", type_=Integer)), {"number": 7}
+    found = []
+    for _ in range(3):
+        with made.read(None) as connection:
+            ((answer,),) = ask_together(connection, [question])[0]
+            found.append(answer)
+            connection.execute(text("DO $$ BEGIN EXECUTE 'DEALLOCATE ALL'; END $$"))
+    return found
+
+
+def test_a_pooler_that_keeps_nothing_prepared_is_named_or_done_without(
+    opened: Database,
+) -> None:
+    with pytest.raises(Refusal, match="PREPARED_STATEMENTS=false"):
+        asked_as_through_a_pooler(opened)
+    plain = Database(opened.url, prepares=False)
+    assert asked_as_through_a_pooler(plain) == [7, 7, 7]
+    plain.close()
