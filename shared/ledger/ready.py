@@ -131,7 +131,7 @@ def _leaf(
             1, event.source, event.event_id, event.sequence, event.stream, event.revision,
             event.name, event.schema_number, event.subject, at,
             event.occurred_on.isoformat() if event.occurred_on else None, event.backfill,
-            actor, correlation_id, event.data, sorted(committed.items()),
+            actor, correlation_id, event.data, sorted(committed.items()) if committed else (),
         ]
     )  # fmt: skip
 

@@ -151,12 +151,12 @@ def check_data(kind: EventType, data: Mapping[str, Any]) -> tuple[dict[str, Any]
     """
     faults: list[Fault] = []
     checked: dict[str, Any] = {}
+    checks = kind.checks
     for name, value in data.items():
         if value is None:
             continue
-        check = kind.checks.get(name, _own)
         try:
-            checked[name] = check(value)
+            checked[name] = checks.get(name, _own)(value)
         except _Wrong as wrong:
             faults.append(Fault(f"/data/{name}", str(wrong), wrong.code))
     for name in kind.required:
@@ -269,10 +269,10 @@ def bounded_number(value: Decimal) -> int | Decimal:
 def _own(value: Any) -> Any:
     """A value of a field that the type does not declare: any JSON, its numbers bounded."""
     match value:
-        case bool() | None:
-            return value
         case str():
             return _text(value)
+        case bool() | None:
+            return value
         case int() | Decimal():
             return bounded_number(Decimal(value))
         case list():
