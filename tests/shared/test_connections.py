@@ -55,7 +55,8 @@ def test_one_that_rested_long_is_asked_whether_it_still_stands(
     asked, ask = list[str](), psycopg.Connection.execute
 
     def watched(driver: psycopg.Connection[Any], query: str) -> psycopg.Cursor[Any]:
-        asked.append(query)
+        if driver.info.backend_pid == first:
+            asked.append(query)
         return ask(driver, query.encode())
 
     monkeypatch.setattr(psycopg.Connection, "execute", watched)
