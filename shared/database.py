@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import select as polling
+import selectors
 import sqlite3
 import threading
 import time
@@ -17,6 +17,7 @@ from uuid import UUID
 
 import psycopg
 from psycopg.errors import DuplicatePreparedStatement, InvalidSqlStatementName
+from psycopg.types.numeric import Int8
 from sqlalchemy import (
     BigInteger,
     Connection,
@@ -34,7 +35,13 @@ from sqlalchemy import (
     event,
 )
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import DBAPIError, IntegrityError, InvalidatePoolError, OperationalError
+from sqlalchemy.exc import (
+    DBAPIError,
+    IntegrityError,
+    InvalidatePoolError,
+    InvalidRequestError,
+    OperationalError,
+)
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.sql.compiler import SQLCompiler
 
@@ -55,6 +62,8 @@ SQLITE_PRAGMAS = (
     "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "temp_store=MEMORY",
     "wal_autocheckpoint=8000",
 )  # fmt: skip
+# Cheap to make, where there is one; what every system has, where not.
+_LOOK: type[selectors.BaseSelector] = getattr(selectors, "PollSelector", selectors.SelectSelector)
 Rows = Sequence[Sequence[Any]]
 Position = BigInteger().with_variant(Integer, "sqlite")
 
@@ -140,7 +149,7 @@ class Database:
     @contextmanager
     def read(self, tenant_id: UUID | None) -> Iterator[Connection]:
         """One consistent state of the database, for reading only."""
-        with _translated(), self.engine.connect() as connection:
+        with _translated(), self._connect() as connection:
             connection.execution_options(writes=False, tenant=tenant_id)
             with connection.begin():
                 yield connection
@@ -149,10 +158,17 @@ class Database:
     def write(self, tenant_id: UUID | None) -> Iterator[Connection]:
         """A transaction that commits when the block ends, and not before."""
         turn = self._turns.turn() if self._turns else nullcontext()
-        with turn, _translated(), self.engine.connect() as connection:
+        with turn, _translated(), self._connect() as connection:
             connection.execution_options(writes=True, tenant=tenant_id)
             with connection.begin():
                 yield connection
+
+    def _connect(self) -> Connection:
+        try:
+            return self.engine.connect()
+        except InvalidRequestError as error:
+            # One after the other was lost before it could be used.
+            raise _busy("The database ends its connections.") from error
 
     def close(self) -> None:
         self.engine.dispose()
@@ -204,7 +220,9 @@ def _rendered(
     single = {**fixed, **{name: value for name, value in values.items() if name not in lists}}
     for name, places in named.items():
         single.update(zip(places, lists[name], strict=True))
-    return text, single
+    # The driver would send small numbers and large ones as types of their own, and each choice of
+    # types is a statement to be prepared.
+    return text, {n: Int8(v) if v.__class__ is int else v for n, v in single.items()}
 
 
 @lru_cache(maxsize=1_000)
@@ -286,12 +304,12 @@ def _demand_alive(connection: psycopg.Connection[Any], record: Any, _: object) -
     A server that ends tells so on the connection, which costs nothing to look at.
     """
     rested = time.monotonic() - record.info.get("rests_since", time.monotonic())
-    watched = polling.poll()
-    watched.register(connection.fileno(), polling.POLLIN)
-    if rested < RESTED_SECONDS and not watched.poll(0):
-        return
     try:
-        connection.execute("")
+        with _LOOK() as look:
+            look.register(connection, selectors.EVENT_READ)
+            said = look.select(0)
+        if said or rested > RESTED_SECONDS:
+            connection.execute("")
     except psycopg.Error as error:
         raise InvalidatePoolError("the connection was lost while it rested") from error
 

@@ -13,7 +13,7 @@ from functools import partial
 from itertools import groupby
 from uuid import UUID
 
-from shared.errors import TOO_MANY_REQUESTS
+from shared.errors import TOO_MANY_REQUESTS, UNAVAILABLE
 from shared.events import Event, NewEvent
 from shared.ledger import Ledger, Outcome, Ready, Transaction, hashed, joined
 from shared.telemetry import EVENTS_APPENDED
@@ -84,38 +84,55 @@ class GroupCommit:
             self._waiting += len(member.events)
             self._queues.setdefault(tenant_id, deque()).append(member)
             if tenant_id not in self._busy:
-                self._busy.add(tenant_id)
-                self._pool.submit(self._drain, tenant_id)
+                self._start(tenant_id, member)
+
+    def _start(self, tenant_id: UUID, member: _Member) -> None:
+        try:
+            self._pool.submit(self._drain, tenant_id)
+        except RuntimeError as error:
+            del self._queues[tenant_id]
+            self._waiting -= len(member.events)
+            raise UNAVAILABLE.refusal(
+                "The service is stopping.", headers={"Retry-After": "1"}
+            ) from error
+        self._busy.add(tenant_id)
 
     def close(self) -> None:
         """Finish what is queued, then stop."""
         self._pool.shutdown(wait=True)
 
     def _drain(self, tenant_id: UUID) -> None:
-        while self._is_awaited(tenant_id):
-            group: list[_Member] = []
+        while waiting := self._waiting_for(tenant_id):
+            group: list[_Member] | None = None
             try:
                 with self._ledger.transaction(tenant_id) as transaction:
                     # Whoever came while the ledger's lock was waited for goes along.
                     group = self._next_group(tenant_id)
                     outcomes = self._append(transaction, group)
             except BaseException as error:
-                group = group or self._next_group(tenant_id)
-                _wake(group, partial(_fail, group, error))
+                # Who came later may be luckier with the next transaction.
+                group = self._taken(tenant_id, waiting) if group is None else group
+                _wake(group, partial(_fail, group, _raisable(error)))
             else:
                 EVENTS_APPENDED.inc(sum(o.status == "accepted" for o in outcomes))
                 _wake(group, partial(_answer, group, outcomes))
             with self._lock:
                 self._waiting -= sum(len(member.events) for member in group)
 
-    def _is_awaited(self, tenant_id: UUID) -> bool:
-        """Whether somebody waits; if not, the next who comes has to ask for a thread."""
+    def _waiting_for(self, tenant_id: UUID) -> int:
+        """How many wait; if nobody does, the next who comes has to ask for a thread."""
         with self._lock:
-            if self._queues[tenant_id]:
-                return True
-            self._busy.discard(tenant_id)
-            del self._queues[tenant_id]
-            return False
+            waiting = len(self._queues[tenant_id])
+            if not waiting:
+                self._busy.discard(tenant_id)
+                del self._queues[tenant_id]
+            return waiting
+
+    def _taken(self, tenant_id: UUID, count: int) -> list[_Member]:
+        """The first of those who wait, out of the queue."""
+        with self._lock:
+            queue = self._queues[tenant_id]
+            return [queue.popleft() for _ in range(count)]
 
     def _next_group(self, tenant_id: UUID) -> list[_Member]:
         with self._lock:
@@ -155,6 +172,11 @@ def _wake(group: list[_Member], tell: Callable[[], None]) -> None:
         # Nobody waits any more where the loop has ended.
         with suppress(RuntimeError):
             member.done.get_loop().call_soon_threadsafe(tell)
+
+
+def _raisable(error: BaseException) -> BaseException:
+    """An error as a future takes it: the end of an iterator would end the loop's own work."""
+    return RuntimeError(str(error)) if isinstance(error, StopIteration) else error
 
 
 def _fail(group: list[_Member], error: BaseException) -> None:

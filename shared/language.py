@@ -13,11 +13,15 @@ LANGUAGES = ("en", "sv", "fr", "ru")
 current_language: ContextVar[str] = ContextVar("current_language", default="en")
 
 
-@lru_cache(maxsize=1_024)
 def negotiate(accepted: str) -> str:
     """The language of ours that an `Accept-Language` header likes best; English if none."""
+    return _negotiated(accepted[:1_000])
+
+
+@lru_cache(maxsize=1_024)
+def _negotiated(accepted: str) -> str:
     ranked: list[tuple[float, int, str]] = []
-    for place, part in enumerate(accepted[:1_000].split(",")):
+    for place, part in enumerate(accepted.split(",")):
         tag, _, parameter = part.strip().partition(";")
         try:
             quality = float(parameter.strip().removeprefix("q=")) if parameter else 1.0

@@ -101,7 +101,7 @@ class View:
 
 
 def _beside(rows: Rows) -> Sequence[Any] | None:
-    return next((row[3:] for row in rows), None)
+    return next((row[3:] or None for row in rows), None)
 
 
 class Transaction(View):

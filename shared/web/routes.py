@@ -89,6 +89,10 @@ class PlainCall:
         if [inner.name for inner in own.dependencies] != ["caller"]:
             return None
         (who,) = own.dependencies
+        if who.dependencies or any(
+            part.body_params or part.cookie_params or part.path_params for part in (own, who)
+        ):
+            return None
         found = who.call
         if found is None or not iscoroutinefunction(type(found).__call__):
             return None

@@ -219,7 +219,9 @@ def test_cells_are_the_raw_path_is_the_plain_fold(
                 assert [one.value for one in found] == expected, (name, basis)
 
 
-def test_cells_come_out_the_same_however_they_are_built(house: House, key: Key) -> None:
+def test_cells_come_out_the_same_however_they_are_built(
+    house: House, key: Key, monkeypatch: pytest.MonkeyPatch
+) -> None:
     ledger = house.ledgers["metrics"]
     for name in ("sum", "median", "distinct", "last"):
         key.post("metrics", "/v1/metrics", {"key": name, "name": name, "unit": "count",
@@ -241,6 +243,8 @@ def test_cells_come_out_the_same_however_they_are_built(house: House, key: Key) 
     with ledger.database.write(key.tenant_id) as connection:
         drop_cells(connection, key.tenant_id)
     assert stored() == []
+    # As where the largest run is completed: a segment and a series at a time.
+    monkeypatch.setattr("services.metrics.replay.cells.build._LARGEST", 3)
     build(ledger.database, ledger, key)
     assert stored() == first
     assert len(first) > 20

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Iterator
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -100,6 +102,51 @@ async def test_what_can_not_be_stored_is_told_to_all_that_wait_for_it(ledger: Le
     with ledger.view(tenant) as view:
         assert names(view) == []
     group.close()
+
+
+async def test_the_end_of_an_iterator_in_a_projection_is_told_as_well(ledger: Ledger) -> None:
+    def ends(*_: object) -> None:
+        next(iter(()))
+
+    group = GroupCommit(Ledger(ledger.database, ledger.clock, ends, source="/metrics"))
+    with pytest.raises(RuntimeError):
+        await asyncio.wait_for(group.append(uuid4(), [fact("a")]), 30)
+    group.close()
+
+
+async def test_a_lock_that_is_not_to_be_had_is_told_to_those_who_waited_for_it(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who comes in the last moment has a transaction of their own to wait for."""
+    group, tenant = GroupCommit(ledger), uuid4()
+    entered, may_fail = asyncio.Event(), threading.Event()
+    loop, real = asyncio.get_running_loop(), ledger.transaction
+
+    def fails(*args: Any, **kwargs: Any) -> Any:
+        monkeypatch.setattr(ledger, "transaction", real)
+        loop.call_soon_threadsafe(entered.set)
+        may_fail.wait(30)
+        raise LookupError("no lock")
+
+    monkeypatch.setattr(ledger, "transaction", fails)
+    first = asyncio.ensure_future(group.append(tenant, [fact("first")]))
+    await entered.wait()
+    second = asyncio.ensure_future(group.append(tenant, [fact("second")]))
+    await asyncio.sleep(0.05)
+    may_fail.set()
+    told = await asyncio.gather(first, second, return_exceptions=True)
+    assert isinstance(told[0], LookupError)
+    assert not isinstance(told[1], BaseException)
+    assert [outcome.status for outcome in told[1]] == ["accepted"]
+    group.close()
+
+
+async def test_who_comes_when_the_service_stops_is_told_so(ledger: Ledger) -> None:
+    group = GroupCommit(ledger)
+    group.close()
+    for _ in range(2):
+        with pytest.raises(Refusal, match="stopping"):
+            await asyncio.wait_for(group.append(uuid4(), [fact("a")]), 30)
 
 
 async def test_more_than_fits_in_memory_is_refused_before_it_is_taken(ledger: Ledger) -> None:

@@ -34,6 +34,8 @@ from shared.ledger.rebuild import head_of
 
 # So many segments are folded before their chunks are written in one short transaction.
 SEGMENTS_PER_STEP = 8
+# So many segments are the largest run: what it holds of one series is as much as fits into memory.
+_LARGEST = FANOUT**MAX_LEVEL
 _Row = dict[str, Any]
 
 
@@ -50,6 +52,10 @@ def build_step(
         first = min(built.values())
         last = min(whole, first + SEGMENTS_PER_STEP)
         due = [one for one in wanted if built[one.id] == first]
+        largest = (first // _LARGEST + 1) * _LARGEST
+        if last >= largest:
+            # Up to the segment that completes the largest run, and then that for one series alone.
+            last, due = (largest - 1, due) if first < largest - 1 else (largest, due[:1])
         rows: list[_Row] = []
         for number in range(first, last):
             ends = (number * segment_size, (number + 1) * segment_size)

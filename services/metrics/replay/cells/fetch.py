@@ -111,7 +111,7 @@ def _read(
     beside = [tail.asked()] if tail and tail.is_plain() else []
     rows, *answers = ask_together(reading.view.connection, [(_BODIES, wanted), *beside])
     if tail and answers:
-        tail.told(answers[0], moves=any(row[2] for row in rows))
+        tail.told(answers[0], moves=not rows or any(row[2] for row in rows))
     return _sorted_out(reading, ids, rows, months)
 
 
