@@ -216,7 +216,13 @@ def as_kept(chunk: Chunk) -> dict[int, Chunk]:
     What comes in is of this month and perhaps of the last; what is loaded of the past may be of
     dozens, and a chunk has its price whatever it holds.
     """
-    months = {month_of(day) for day in np.unique(chunk.days()).tolist()}
+    days = chunk.days()
+    if not len(days):
+        return {}
+    first, last = month_of(int(days.min())), month_of(int(days.max()))
+    if last - first < FEW_MONTHS:
+        return {first: chunk} if first == last else apart(chunk)
+    months = {month_of(day) for day in np.unique(days).tolist()}
     return {EVERY_MONTH: chunk} if len(months) > FEW_MONTHS else apart(chunk)
 
 

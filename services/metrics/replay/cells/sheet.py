@@ -63,6 +63,8 @@ class Sheet:
         self._leaves, self._data = b"".join(leaves), data
         self._codes: dict[str, tuple[np.ndarray, list[Any]]] = {}
         self._combined: dict[tuple[str, ...], tuple[np.ndarray, np.ndarray]] = {}
+        # Many series share a filter over one field, such as the deals that were won.
+        self._passing: dict[str, np.ndarray] = {}
         self._numbers: dict[tuple[str, ...], Numbers] = {}
         self._hashes: dict[str, Texts] = {}
 
@@ -97,9 +99,12 @@ class Sheet:
             case NotFilter(not_=part):
                 return ~self.passing(part)
             case FieldFilter(field=name):
-                passes = compile_filter(where)
-                codes, values = self._coded(name)
-                return _told([passes({name: value}) for value in values], codes)
+                place = where.model_dump_json()
+                if place not in self._passing:
+                    passes = compile_filter(where)
+                    codes, values = self._coded(name)
+                    self._passing[place] = _told([passes({name: v}) for v in values], codes)
+                return self._passing[place]
             case _:
                 assert where is None, "no series has a filter that looks at other events"
                 return np.ones(self.size, dtype=bool)
