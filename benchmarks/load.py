@@ -21,7 +21,7 @@ from benchmarks.made import cloudevents
 
 SECONDS = 5
 WARM_UP_SECONDS = 1
-_SCRIPTS = Path(__file__).parent
+_SCRIPT = Path(__file__).with_suffix(".lua")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ def push_batches(port: int, key: str, clients: int, seconds: int, events: int) -
         items = cloudevents(events, 3)
         json.dump([{**item, "id": f"@RUN@/{n}"} for n, item in enumerate(items)], file)
         file.flush()
-        return _told([_wrk("batch", port, "/v1/events", key, clients, seconds, file.name)])
+        return _told([_wrk(port, "/v1/events", key, clients, seconds, file.name)])
 
 
 def has_wrk() -> bool:
@@ -54,10 +54,10 @@ def has_wrk() -> bool:
 
 
 def _wrk(
-    script: str, port: int, path: str, key: str, clients: int, seconds: int, *more: str
+    port: int, path: str, key: str, clients: int, seconds: int, *more: str
 ) -> subprocess.Popen[str]:
     command = [
-        "wrk", "-t1", f"-c{clients}", f"-d{seconds}s", "-s", str(_SCRIPTS / f"{script}.lua"),
+        "wrk", "-t1", f"-c{clients}", f"-d{seconds}s", "-s", str(_SCRIPT),
         f"http://127.0.0.1:{port}{path}", "--", key, uuid4().hex[:12], *more,
     ]  # fmt: skip
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
@@ -66,7 +66,7 @@ def _wrk(
 def _put_load(ports: Sequence[int], path: str, key: str, clients: int, seconds: int) -> Load:
     each = clients // len(ports)
     if has_wrk():
-        return _told([_wrk("event", port, path, key, each, seconds) for port in ports])
+        return _told([_wrk(port, path, key, each, seconds) for port in ports])
     own = [sys.executable, "-m", "benchmarks.load"]
     told = [path, key, str(each), str(seconds)]
     return _told(
