@@ -37,6 +37,8 @@ EVERY_MONTH = 0
 FEW_MONTHS = 4
 # Sums that come near what their columns hold are not answered from.
 _MOST = 1 << 55
+_EPOCH = date(1970, 1, 1).toordinal()
+_EPOCH_MONTH = 1970 * 12
 _KEPT = {"day": "<i4", "key": "<u4", "sign": "i1"}
 _TEXT = {"high": "<u8", "low": "<u8"}
 # What is kept of each event, by form: name and numpy type. Texts and subjects are hashes of two
@@ -191,7 +193,7 @@ def _places_by_month(part: Table) -> dict[int, np.ndarray]:
     if not part.size:
         return {}
     days, places = np.unique(part["day"], return_inverse=True)
-    months = np.array([month_of(day) for day in days.tolist()])[places.reshape(-1)]
+    months = months_of(days)[places.reshape(-1)]
     order = np.argsort(months, kind="stable")
     begins = np.flatnonzero(np.diff(months[order], prepend=-1))
     return {int(months[own[0]]): own for own in np.split(order, begins[1:])}
@@ -210,6 +212,13 @@ def month_of(day: int) -> int:
     return found.year * 12 + found.month - 1
 
 
+def months_of(days: np.ndarray) -> np.ndarray:
+    """The months of many days, counted from the year 0."""
+    since = (days - _EPOCH).astype("datetime64[D]").astype("datetime64[M]")
+    months: np.ndarray = since.astype(np.int64) + _EPOCH_MONTH
+    return months
+
+
 def as_kept(chunk: Chunk) -> dict[int, Chunk]:
     """The chunks by month that a segment is kept as; in one where it touches many months.
 
@@ -222,8 +231,7 @@ def as_kept(chunk: Chunk) -> dict[int, Chunk]:
     first, last = month_of(int(days.min())), month_of(int(days.max()))
     if last - first < FEW_MONTHS:
         return {first: chunk} if first == last else apart(chunk)
-    months = {month_of(day) for day in np.unique(days).tolist()}
-    return {EVERY_MONTH: chunk} if len(months) > FEW_MONTHS else apart(chunk)
+    return {EVERY_MONTH: chunk} if len(np.unique(months_of(days))) > FEW_MONTHS else apart(chunk)
 
 
 def with_keys_alike(chunks: Sequence[Chunk], tables: Sequence[Table]) -> tuple[list[str], Table]:

@@ -6,10 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
-import numpy as np
 from sqlalchemy import and_, bindparam, exists, or_, select
 
-from services.metrics.replay.cells.chunk import EVERY_MONTH, Chunk, decode, month_of
+from services.metrics.replay.cells.chunk import EVERY_MONTH, Chunk, decode, month_of, months_of
 from services.metrics.replay.cells.delta import MOVES
 from services.metrics.replay.cells.series import Series, node_of, nodes_below
 from services.metrics.replay.cells.tail import Tail, tail_behind
@@ -168,4 +167,5 @@ def _sorted_out(
 
 
 def _touches(chunk: Chunk, months: tuple[int, int]) -> bool:
-    return any(months[0] <= month_of(day) <= months[1] for day in np.unique(chunk.days()).tolist())
+    found = months_of(chunk.days())
+    return bool(((months[0] <= found) & (found <= months[1])).any())
