@@ -37,10 +37,11 @@ REPLAY_EVENTS = int(os.environ.get("BENCH_EVENTS", "1000000"))
 CLIENTS = 64
 MESSAGE_DB_CLIENTS = (8, 64)
 # As many as keep the service busy; the peers have one connection and need no more.
-PUSHERS = 16
+PUSHERS = 8
 WARM_UP = 10
 WARM_UP_SECONDS, INGEST_SECONDS = 1, 3
 CAUGHT_UP_SECONDS = 60
+JSON_BATCH = {"content-type": "application/cloudevents-batch+json"}
 
 
 def open_metrics(urls: Urls) -> tuple[House, Working | None]:
@@ -73,10 +74,9 @@ def bench_ingest(kind: str, house: House, urls: Urls, filled: int) -> None:
 def _push_by_ourselves(key: Key) -> float:
     """The events stored in a second where no wrk is there to push them."""
     bodies = [json.dumps(cloudevents(BATCH, 100 + n)).encode() for n in range(WARM_UP + BATCHES)]
-    headers = {"content-type": "application/cloudevents-batch+json"}
 
     def push(body: bytes) -> None:
-        answer = key.send("POST", "metrics", "/v1/events", content=body, headers=headers)
+        answer = key.send("POST", "metrics", "/v1/events", content=body, headers=JSON_BATCH)
         assert answer.json()["accepted"] == BATCH
 
     for body in bodies[:WARM_UP]:
@@ -87,7 +87,12 @@ def _push_by_ourselves(key: Key) -> float:
 
 
 def _tell_cells(kind: str, house: House, key: Key) -> int:
-    """How far behind the worker was when the last batch was answered; how many events there are."""
+    """How far behind the worker was when the last batch was answered; how many events there are.
+
+    What was under way when the load ended is stored before one batch more.
+    """
+    last = json.dumps(cloudevents(BATCH, 1)).encode()
+    key.send("POST", "metrics", "/v1/events", content=last, headers=JSON_BATCH)
     with house.metrics_database.read(key.tenant_id) as connection:
         stored = head_of(connection, key.tenant_id)
     whole = stored // SEGMENT

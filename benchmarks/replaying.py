@@ -128,7 +128,7 @@ def _build(kind: str, key: Key, ledger: Ledger, events: int) -> None:
     with ledger.view(key.tenant_id) as view:
         wanted = wanted_series(view)
     started = time.perf_counter()
-    while build_step(ledger.database, key.tenant_id, wanted):
+    while build_step(ledger.database, key.tenant_id, wanted).left:
         pass
     ours = time.perf_counter() - started
     with ledger.database.read(key.tenant_id) as connection:

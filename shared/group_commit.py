@@ -20,7 +20,8 @@ from shared.telemetry import EVENTS_APPENDED
 
 # At most this many tenants commit at once; a fifth waits, since 2 cores gain nothing from more.
 WORKERS = 4
-MAX_GROUP_EVENTS = 5_000
+# What else wants to write waits for a group: cells of what the one before brought, on SQLite.
+MAX_GROUP_EVENTS = 4_000
 SMALL_BATCH = 16
 MAX_WAITING_EVENTS = 50_000
 

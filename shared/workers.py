@@ -30,14 +30,22 @@ leases = Table(
 class Task:
     """Something to do again and again; `step` says whether there is more to do at once.
 
-    When it has found nothing it rests for its pause, and at least `rest` times as long as it
-    looked: looking takes longer the more organisations there are.
+    When it has found nothing it rests for its pause, and at least `rest` times the work that
+    looking was: that is more the more organisations there are. Where more is likely to come soon
+    after something was found, the first pause is `first_pause_seconds`, and each is twice the last.
     """
 
     name: str
     step: Callable[[], bool]
     pause_seconds: float
     rest: float = 0.0
+    first_pause_seconds: float | None = None
+
+    def pause_after(self, pause: float, work: float) -> float:
+        """How long to rest after a pause and then so much work in vain."""
+        first = self.pause_seconds if self.first_pause_seconds is None else self.first_pause_seconds
+        longer = min(2 * pause, self.pause_seconds) if pause else first
+        return max(longer, min(self.rest * work, MAX_PAUSE_SECONDS))
 
 
 class Workers:
@@ -46,6 +54,8 @@ class Workers:
     def __init__(self, database: Database, tasks: Sequence[Task]) -> None:
         self._database = database
         self._holder = new_id()
+        # Until when the tasks that this process leads are certainly its own.
+        self._led: dict[str, datetime] = {}
         self._stopping = threading.Event()
         self._threads = [
             threading.Thread(target=self._run, args=(task,), name=task.name, daemon=True)
@@ -66,13 +76,13 @@ class Workers:
         self._stopping.wait()
 
     def _run(self, task: Task) -> None:
-        pause = task.pause_seconds
+        pause = 0.0
         while not self._stopping.is_set():
             try:
-                began = time.monotonic()
+                # What this thread did, and not how long others kept it waiting.
+                began = time.thread_time()
                 more = self._lead(task.name) and task.step()
-                rest = min(task.rest * (time.monotonic() - began), MAX_PAUSE_SECONDS)
-                pause = 0.0 if more else max(task.pause_seconds, rest)
+                pause = 0.0 if more else task.pause_after(pause, time.thread_time() - began)
             except Exception as error:  # A task must outlive whatever one step meets.
                 pause = min(max(pause, 0.5) * 2, MAX_PAUSE_SECONDS)
                 log("workers").warning("step-failed", task=task.name, error=str(error)[:500])
@@ -80,22 +90,27 @@ class Workers:
 
     def _lead(self, task: str) -> bool:
         now = datetime.now(UTC)
+        if (led := self._led.get(task)) is not None and led - now > LEASE / 2:
+            return True
+        leads, until = self._ask_for(task, now)
+        if leads:
+            self._led[task] = until
+        return leads
+
+    def _ask_for(self, task: str, now: datetime) -> tuple[bool, datetime]:
+        """Whether this process leads a task, and until when somebody does."""
         with self._database.read(None) as connection:
             row = connection.execute(select(leases).where(leases.c.task == task)).one_or_none()
         if row is not None and row.expires_at - now > LEASE / 2:
-            return bool(row.holder == self._holder)
+            return bool(row.holder == self._holder), row.expires_at
+        fresh = {"task": task, "holder": self._holder, "expires_at": now + LEASE}
+        mine = or_(leases.c.holder == self._holder, leases.c.expires_at < now)
         with self._database.write(None) as connection:
-            fresh = {"task": task, "holder": self._holder, "expires_at": now + LEASE}
-            if insert_once(connection, leases, fresh):
-                return True
-            return (
-                connection.execute(
-                    update(leases)
-                    .where(
-                        leases.c.task == task,
-                        or_(leases.c.holder == self._holder, leases.c.expires_at < now),
-                    )
-                    .values(holder=self._holder, expires_at=now + LEASE)
+            leads = (
+                insert_once(connection, leases, fresh)
+                or connection.execute(
+                    update(leases).where(leases.c.task == task, mine).values(fresh)
                 ).rowcount
                 > 0
             )
+        return leads, now + LEASE

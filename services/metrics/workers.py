@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
+from typing import Any
 from uuid import UUID
 
 from services.metrics.commands.deliveries import (
@@ -21,7 +23,7 @@ from services.metrics.commands.reading_back import ASKED_BACK, ReadsBack
 from services.metrics.commands.restated import tell_holders
 from services.metrics.queries.series import wanted_series
 from services.metrics.replay.cells.build import build_step, drop_cells
-from services.metrics.replay.cells.series import SEGMENT
+from services.metrics.replay.cells.series import SEGMENT, Series
 from services.metrics.settings import MetricsSettings
 from shared.ledger import Ledger
 from shared.ledger.rebuild import head_of, tenant_ids
@@ -29,8 +31,10 @@ from shared.telemetry import log
 from shared.workers import Task, Workers
 
 PAUSE_SECONDS = 0.5
-CELLS_PAUSE_SECONDS = 0.1
+# While events come in a segment may be whole at any moment.
+CELLS_PAUSE_SECONDS = 0.01
 CELLS_REST = 10
+FORGETTING_SECONDS = 60.0
 TELLING_PAUSE_SECONDS = 5.0
 READ_BACK_PAUSE_SECONDS = 60.0
 HOUR_SECONDS = 3_600.0
@@ -56,20 +60,51 @@ def read_back_step(ledger: Ledger, read_back: ReadBack) -> bool:
     return False
 
 
-def cells_step(ledger: Ledger) -> bool:
-    """Build the next cells of every tenant; True where there may be more."""
-    with ledger.database.read(None) as connection:
-        tenants = tenant_ids(connection)
-    return sum(_build_some(ledger, tenant_id) for tenant_id in tenants) > 0
+class Building:
+    """Builds the cells of every tenant, and remembers where those stand that lack none.
 
+    They are looked at again when a segment is whole, when a rule changed, and once in a while: a
+    command may have dropped their cells.
+    """
 
-def _build_some(ledger: Ledger, tenant_id: UUID) -> int:
-    with ledger.database.read(tenant_id) as connection:
-        if head_of(connection, tenant_id) < SEGMENT:
+    def __init__(self, ledger: Ledger, segment_size: int = SEGMENT) -> None:
+        self._ledger, self._segment_size = ledger, segment_size
+        self._wanted: dict[UUID, tuple[Any, list[Series]]] = {}
+        self._whole: dict[UUID, int] = {}
+        self._forgets_at = 0.0
+
+    def step(self) -> bool:
+        """Build the next cells of every tenant; True where some were built."""
+        if time.monotonic() > self._forgets_at:
+            self._whole.clear()
+            self._forgets_at = time.monotonic() + FORGETTING_SECONDS
+        with self._ledger.database.read(None) as connection:
+            tenants = tenant_ids(connection)
+        built = 0
+        for tenant_id in tenants:
+            try:
+                built += self.build_some(tenant_id)
+            except Exception as error:  # One organisation's trouble is not the others'.
+                log("workers").warning("building-failed", error=str(error)[:500])
+        return built > 0
+
+    def build_some(self, tenant_id: UUID) -> int:
+        """Build the next segments of one tenant's cells; how many were built."""
+        with self._ledger.view(tenant_id) as view:
+            whole = view.position // self._segment_size
+            if not whole:
+                return 0
+            stamp, wanted = self._wanted.get(tenant_id, (None, []))
+            if stamp != view.beside:
+                wanted = wanted_series(view)
+                self._wanted[tenant_id] = view.beside, wanted
+                self._whole.pop(tenant_id, None)
+        if self._whole.get(tenant_id) == whole:
             return 0
-    with ledger.view(tenant_id) as view:
-        wanted = wanted_series(view)
-    return build_step(ledger.database, tenant_id, wanted)
+        built = build_step(self._ledger.database, tenant_id, wanted, self._segment_size)
+        if not built.left:
+            self._whole[tenant_id] = built.whole
+        return built.segments
 
 
 class Telling:
@@ -103,7 +138,8 @@ def rebuild_cells(
         drop_cells(connection, tenant_id)
         total = head_of(connection, tenant_id) // SEGMENT
     done = 0
-    while built := _build_some(ledger, tenant_id):
+    building = Building(ledger)
+    while built := building.build_some(tenant_id):
         done += built
         progress(done, total)
 
@@ -150,7 +186,9 @@ def create_workers(
     again = Task(
         "metrics.read-back", lambda: read_back_step(ledger, read_back), READ_BACK_PAUSE_SECONDS
     )
-    build = Task("metrics.cells", lambda: cells_step(ledger), CELLS_PAUSE_SECONDS, CELLS_REST)
+    build = Task(
+        "metrics.cells", Building(ledger).step, PAUSE_SECONDS, CELLS_REST, CELLS_PAUSE_SECONDS
+    )
     tell = Task("metrics.restated", Telling(ledger).step, TELLING_PAUSE_SECONDS)
     return Workers(
         ledger.database, [translate, ask, again, carry_on, reconcile, build, tell, forget]

@@ -36,15 +36,19 @@ class Steps:
         self.done = threading.Event()
 
     def __call__(self) -> bool:
-        time.sleep(self.takes)
+        until = time.thread_time() + self.takes
+        while time.thread_time() < until:
+            pass
         self.count += 1
         self.done.set()
         return self.more
 
 
 @contextmanager
-def working(database: Database, step: Callable[[], bool], rest: float = 0.0) -> Iterator[None]:
-    workers = Workers(database, [Task("test", step, 0.01, rest)])
+def working(
+    database: Database, step: Callable[[], bool], pause: float = 0.01, **more: float
+) -> Iterator[None]:
+    workers = Workers(database, [Task("test", step, pause, **more)])
     workers.start()
     yield
     workers.stop()
@@ -74,6 +78,23 @@ def test_a_task_that_finds_nothing_rests_longer_than_it_looked(database: Databas
         assert idle.done.wait(10)
         time.sleep(1.0)
         assert idle.count == 1
+
+
+def test_a_task_that_found_something_looks_again_soon(database: Database) -> None:
+    found = Steps()
+    with working(database, found, pause=60, first_pause_seconds=0.01):
+        assert found.done.wait(10)
+        found.more = False
+        for _ in range(3):
+            found.done.clear()
+            assert found.done.wait(10)
+
+
+def test_pauses_grow_from_the_first_to_the_longest() -> None:
+    task = Task("test", lambda: False, 0.5, 10, first_pause_seconds=0.1)
+    assert [task.pause_after(pause, 0.0) for pause in (0.0, 0.1, 0.2, 0.4)] == [0.1, 0.2, 0.4, 0.5]
+    assert task.pause_after(0.0, 0.2) == 2.0
+    assert Task("test", lambda: False, 0.5).pause_after(0.0, 9.0) == 0.5
 
 
 def test_a_task_that_fails_is_tried_again(database: Database) -> None:

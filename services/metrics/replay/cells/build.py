@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import Connection, delete, insert, select, update
@@ -39,17 +39,23 @@ _LARGEST = FANOUT**MAX_LEVEL
 _Row = dict[str, Any]
 
 
+class Built(NamedTuple):
+    """What a step did: how many segments it built, of how many there are, and what it left."""
+
+    segments: int
+    whole: int
+    left: bool
+
+
 def build_step(
     database: Database, tenant_id: UUID, wanted: Sequence[Series], segment_size: int = SEGMENT
-) -> int:
-    """Build the next segments of the series that are furthest behind; how many were built."""
-    if not wanted:
-        return 0
+) -> Built:
+    """Build the next segments of the series that are furthest behind."""
     with database.read(tenant_id) as connection:
         found = built_segments(connection, tenant_id)
         built = {one.id: found.get(one.id, 0) for one in wanted}
         whole = head_of(connection, tenant_id) // segment_size
-        first = min(built.values())
+        first = min(built.values(), default=whole)
         last = min(whole, first + SEGMENTS_PER_STEP)
         due = [one for one in wanted if built[one.id] == first]
         largest = (first // _LARGEST + 1) * _LARGEST
@@ -69,7 +75,7 @@ def build_step(
     if first < last:
         with database.write(tenant_id) as connection:
             _write(connection, tenant_id, due, first, last, rows)
-    return last - first
+    return Built(last - first, whole, last < whole or len(due) < len(wanted))
 
 
 def built_segments(connection: Connection, tenant_id: UUID) -> dict[bytes, int]:

@@ -1,0 +1,125 @@
+"""The builder of cells: what it builds, when it looks again, and whom it does not wait for."""
+
+from __future__ import annotations
+
+import pytest
+
+from services.metrics import workers
+from services.metrics.replay.cells.build import Built, build_step, built_segments, drop_cells
+from services.metrics.workers import Building
+from shared.database import Database
+from shared.ledger import Ledger
+from tests.support.house import House, Key
+from tests.support.samples import WON, closed
+
+SEGMENT = 4
+
+
+@pytest.fixture
+def ledger(house: House) -> Ledger:
+    return house.ledgers["metrics"]
+
+
+def define(key: Key, name: str) -> None:
+    body = {"key": name, "name": name, "unit": "count", "definition": WON, "dimensions": [name]}
+    key.post("metrics", "/v1/metrics", body)
+
+
+def push(key: Key, name: str, count: int) -> None:
+    key.events(*(closed(f"{name}{n}", "2024-01-10") for n in range(count)))
+
+
+def segments(ledger: Ledger, key: Key) -> list[int]:
+    """How many segments of each series are built."""
+    with ledger.database.read(key.tenant_id) as connection:
+        return sorted(built_segments(connection, key.tenant_id).values())
+
+
+def head(ledger: Ledger, key: Key) -> int:
+    with ledger.view(key.tenant_id) as view:
+        return view.position
+
+
+def test_each_segment_is_built_once_it_is_whole(house: House, key: Key, ledger: Ledger) -> None:
+    define(key, "region")
+    building = Building(ledger, SEGMENT)
+    push(key, "a", -head(ledger, key) % SEGMENT + SEGMENT)
+    assert building.step()
+    whole = head(ledger, key) // SEGMENT
+    assert segments(ledger, key) == [whole]
+    push(key, "b", SEGMENT - 1)
+    assert not building.step()
+    push(key, "c", 1)
+    assert building.step()
+    assert segments(ledger, key) == [whole + 1]
+
+
+def test_a_new_metric_is_built_for_without_new_events(
+    house: House, key: Key, ledger: Ledger
+) -> None:
+    define(key, "region")
+    push(key, "a", 2 * SEGMENT)
+    building = Building(ledger, SEGMENT)
+    while building.step():
+        pass
+    push(key, "b", (SEGMENT - 2 - head(ledger, key)) % SEGMENT)
+    before = segments(ledger, key)
+    define(key, "owner")
+    while building.step():
+        pass
+    assert segments(ledger, key) == before * 2
+
+
+def test_what_lacks_nothing_is_not_asked_again(
+    house: House, key: Key, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    define(key, "region")
+    push(key, "a", 2 * SEGMENT)
+    building = Building(ledger, SEGMENT)
+    while building.step():
+        pass
+    asked: list[object] = []
+
+    def noting(*args: object) -> Built:
+        asked.append(args)
+        return Built(0, 0, False)
+
+    monkeypatch.setattr(workers, "build_step", noting)
+    assert not building.step()
+    assert asked == []
+
+
+def test_dropped_cells_are_built_again_after_a_while(
+    house: House, key: Key, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workers, "FORGETTING_SECONDS", 0.0)
+    define(key, "region")
+    push(key, "a", 2 * SEGMENT)
+    building = Building(ledger, SEGMENT)
+    while building.step():
+        pass
+    before = segments(ledger, key)
+    with ledger.database.write(key.tenant_id) as connection:
+        drop_cells(connection, key.tenant_id)
+    while building.step():
+        pass
+    assert segments(ledger, key) == before != []
+
+
+def test_trouble_of_one_organisation_is_not_that_of_others(
+    house: House, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = [house.key(), house.key()]
+    for key in keys:
+        define(key, "region")
+        push(key, "a", 2 * SEGMENT)
+    troubled = min(keys, key=lambda key: key.tenant_id)
+
+    def failing(database: Database, tenant_id: object, *args: object) -> Built:
+        if tenant_id == troubled.tenant_id:
+            raise LookupError("as if its rules could not be read")
+        return build_step(database, tenant_id, *args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(workers, "build_step", failing)
+    assert Building(ledger, SEGMENT).step()
+    assert [bool(segments(ledger, key)) for key in keys] == [key is not troubled for key in keys]
