@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+from benchmarks.feed import bench_feed
 from benchmarks.goals import bench_goals
 from benchmarks.load import has_wrk, push_batches, put_load
 from benchmarks.machine import describe, postgresql_options, row, timed
@@ -19,6 +20,7 @@ from benchmarks.message_db import messages_per_second
 from benchmarks.peers import copy_rows, executemany_rows, insert_rows, raw_rows
 from benchmarks.replaying import bench_replay
 from benchmarks.serving import Serving, Working
+from benchmarks.starting import bench_start
 from benchmarks.valuing import bench_valuing
 from benchmarks.webhooks import bench_webhooks
 from services.metrics.app import SERVICE
@@ -168,7 +170,8 @@ def bench(databases: Databases) -> None:
         bench_ingest(databases.kind, house, urls, 0)
         bench_single(databases.kind, house, house.key(), urls, databases.server)
         bench_webhooks(databases.kind, house, house.key())
-        bench_replay(databases.kind, house, urls, REPLAY_EVENTS)
+        filled = bench_replay(databases.kind, house, urls, REPLAY_EVENTS)
+        bench_feed(databases.kind, house, filled, urls)
         bench_ingest(databases.kind, house, urls, REPLAY_EVENTS)
     finally:
         house.close()
@@ -184,6 +187,7 @@ def main() -> None:
     print(f"load: {'wrk' if has_wrk() else 'our own clients, since wrk is not installed'}\n")
     set_up_logging("bench", "warning")
     bench_valuing()
+    bench_start()
     with tempfile.TemporaryDirectory() as folder:
         bench(Databases("sqlite", Path(folder)))
         server = PostgreSQL(postgresql_options())

@@ -16,7 +16,7 @@ from benchmarks.made import ordered_events
 from services.metrics.queries.figures import Asked, Span, reading, replay
 from services.metrics.queries.series import wanted_series
 from services.metrics.replay.cells import Cells
-from services.metrics.replay.cells.build import build_step
+from services.metrics.replay.cells.build import build_step, drop_cells
 from services.metrics.replay.cells.series import SEGMENT
 from shared.clock import to_micros
 from shared.database import sqlite_path, upsert
@@ -58,8 +58,8 @@ def others() -> Iterator[tuple[str, dict[str, Any]]]:
             yield f"{outcome}-{number}", definition
 
 
-def bench_replay(kind: str, house: House, urls: Urls, events: int) -> None:
-    """Each kind against the same question by hand, after the cells were built."""
+def bench_replay(kind: str, house: House, urls: Urls, events: int) -> Key:
+    """Each kind against the same question by hand, after the cells were built; whose they are."""
     key, ledger = house.key(), house.ledgers["metrics"]
     asked = [(name, definition) for name, (definition, _) in KINDS.items()]
     for name, definition in (*asked, *others()):
@@ -94,6 +94,7 @@ def bench_replay(kind: str, house: House, urls: Urls, events: int) -> None:
     ((won, count),) = peer.ask("win-rate", *QUARTER, last.last_position)
     assert (int(found.numerator), int(found.denominator)) == (won, count), "both count alike"
     peer.close()
+    return key
 
 
 def _hold_back_worker(ledger: Ledger) -> None:
@@ -127,6 +128,9 @@ def _build(kind: str, key: Key, ledger: Ledger, events: int) -> None:
     """All cells of the metrics, against one pass of SQL over the ledger for each series."""
     with ledger.view(key.tenant_id) as view:
         wanted = wanted_series(view)
+    with ledger.database.write(key.tenant_id) as connection:
+        # The worker goes on for as long as it need not ask for its lease again.
+        drop_cells(connection, key.tenant_id)
     started = time.perf_counter()
     while build_step(ledger.database, key.tenant_id, wanted).left:
         pass

@@ -60,13 +60,19 @@ def _is_led(database: Database) -> bool:
         return found.one_or_none() is not None
 
 
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+        return port
+
+
 class Serving:
     """The process, for as long as it is measured."""
 
     def __init__(self, urls: Urls) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port: int = free.getsockname()[1]
+        self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         environment = {**_environment(urls), "METRICS_PORT": str(self.port)}
         self._process = subprocess.Popen(

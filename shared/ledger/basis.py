@@ -78,12 +78,16 @@ class Bases:
 
     def of_token(self, tenant_id: UUID, token: str) -> Question:
         """The state that a token may name."""
-        position = token.partition("-")[0]
-        known = position.isdecimal() and len(position) <= 18
-        return self.of_position(tenant_id, int(position) if known else 0)
+        return self.of_position(tenant_id, position_in(token))
 
 
-_BARE = Bases()
+BARE = Bases()
+
+
+def position_in(token: str) -> int:
+    """The position of the state that a token may name; 0 where it names none."""
+    position = token.partition("-")[0]
+    return int(position) if position.isdecimal() and len(position) <= 18 else 0
 
 
 def told(rows: Sequence[Sequence[Any]]) -> Basis:
@@ -107,7 +111,7 @@ def _ask(connection: Connection, question: Question) -> Sequence[Sequence[Any]]:
 
 def basis_at_position(connection: Connection, tenant_id: UUID, position: int) -> Basis:
     """The state after the batch that ends with a position; refuses where none does."""
-    found = told(_ask(connection, _BARE.of_position(tenant_id, position)))
+    found = told(_ask(connection, BARE.of_position(tenant_id, position)))
     if found.position != position:
         raise UNKNOWN_BASIS.refusal(f"No batch of this ledger ends with position {position}.")
     return found
@@ -115,4 +119,4 @@ def basis_at_position(connection: Connection, tenant_id: UUID, position: int) ->
 
 def find_basis(connection: Connection, tenant_id: UUID, token: str) -> Basis:
     """The state that a token names; refuses with `unknown-basis` where the ledger never had it."""
-    return named(token, _ask(connection, _BARE.of_token(tenant_id, token)))
+    return named(token, _ask(connection, BARE.of_token(tenant_id, token)))

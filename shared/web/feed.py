@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -11,22 +14,46 @@ import msgspec
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from pydantic import Field
-from sqlalchemy import select
+from sqlalchemy import BigInteger, BindParameter, String, bindparam, select, type_coerce
 
-from shared.clock import format_instant
+from shared.clock import from_micros
+from shared.database import ask_together
 from shared.events import Event
-from shared.ledger import Ledger, find_basis
-from shared.ledger.basis import Basis
-from shared.ledger.rows import read_event
+from shared.ledger import EMPTY_BASIS, Ledger
+from shared.ledger.basis import BARE, named, position_in, told
 from shared.ledger.tables import batches, events, heads
 from shared.web.routes import router as make_router
 from shared.web.runtime import Caller, reads, runtime_of
 from shared.web.wire import BasisToken, Wire
 
-MAX_EVENTS = 1_000
+USUAL_EVENTS = 1_000
+MAX_EVENTS = 5_000
 MAX_WAIT_MS = 30_000
 POLL_SECONDS = 0.05
 
+_TENANT: BindParameter[UUID] = bindparam("tenant")
+_AFTER: BindParameter[int] = bindparam("after")
+_ENDS = (
+    select(batches.c.last_position, batches.c.chain, type_coerce(batches.c.recorded_at, BigInteger))
+    .where(batches.c.tenant_id == _TENANT, batches.c.last_position > _AFTER)
+    .order_by(batches.c.last_position)
+    .limit(bindparam("limit"))
+)
+_HEAD = select(heads.c.position).where(heads.c.tenant_id == _TENANT)
+# In the order of `Line`.
+_LINES = (
+    select(
+        events.c.event_id, events.c.source, events.c.name, events.c.subject,
+        type_coerce(events.c.occurred_at, BigInteger), type_coerce(events.c.occurred_on, String),
+        events.c.sequence, events.c.position, type_coerce(events.c.recorded_at, BigInteger),
+        events.c.stream, events.c.revision, events.c.schema_number, events.c.actor, events.c.data,
+    )
+    .where(
+        events.c.tenant_id == _TENANT, events.c.position > _AFTER,
+        events.c.position <= bindparam("until"),
+    )
+    .order_by(events.c.position)
+)  # fmt: skip
 _EXACT = msgspec.json.Encoder(decimal_format="number")
 
 
@@ -53,23 +80,40 @@ class FeedEvent(Wire):
 class Feed(Wire):
     """A batch of events that follow a basis, without gap or repetition."""
 
-    items: list[FeedEvent] = Field(description="Events in order of position", max_length=MAX_EVENTS)
+    items: list[FeedEvent] = Field(description="Events in order of position")
     next: BasisToken = Field(description="Ask on with `after=` this")
     more: bool = Field(description="True when more events can be read at once")
+
+
+class Line(msgspec.Struct, tag_field="specversion", tag="1.0", gc=False):
+    """A `FeedEvent` as it is written: its moments in UTC, its data as they were stored."""
+
+    id: str
+    source: str
+    type: str
+    subject: str | None
+    time: datetime
+    occurredon: str | None
+    sequence: str | None
+    position: int
+    recordedtime: datetime
+    stream: str | None
+    revision: int | None
+    schemanumber: int
+    actor: str
+    data: msgspec.Raw
 
 
 @dataclass(frozen=True, slots=True)
 class FeedPage:
     """Whole batches of the ledger."""
 
-    events: list[Event]
+    lines: list[Line]
     next: str
     more: bool
 
     def response(self) -> Response:
-        return exact_json(
-            {"items": [feed_event(e) for e in self.events], "next": self.next, "more": self.more}
-        )
+        return exact_json({"items": self.lines, "next": self.next, "more": self.more})
 
 
 def feed_router(scope: str) -> APIRouter:
@@ -88,8 +132,8 @@ def feed_router(scope: str) -> APIRouter:
             int, Query(ge=0, le=MAX_WAIT_MS, description="Wait so many ms for new events")
         ] = 0,
         limit: Annotated[
-            int, Query(ge=1, le=MAX_EVENTS, description="Events at most")
-        ] = MAX_EVENTS,
+            int, Query(ge=1, le=MAX_EVENTS, description="Events at most, but for one batch")
+        ] = USUAL_EVENTS,
         caller: Caller = reader,
     ) -> Response:
         """Read the ledger on from a basis.
@@ -102,8 +146,8 @@ def feed_router(scope: str) -> APIRouter:
         while True:
             page = await run_in_threadpool(read_page, ledger, caller.tenant_id, after, limit)
             waited = asyncio.get_running_loop().time() >= deadline
-            if page.events or waited or await request.is_disconnected():
-                return page.response()
+            if page.lines or waited or await request.is_disconnected():
+                return await run_in_threadpool(page.response)
             await asyncio.sleep(POLL_SECONDS)
 
     return router
@@ -111,51 +155,49 @@ def feed_router(scope: str) -> APIRouter:
 
 def read_page(ledger: Ledger, tenant_id: UUID, after: str | None, limit: int) -> FeedPage:
     """The whole batches after a basis, up to about `limit` events."""
+    token = after or EMPTY_BASIS.token
+    asked: dict[str, Any] = {"tenant": tenant_id, "after": position_in(token)}
     with ledger.database.read(tenant_id) as connection:
-        start = find_basis(connection, tenant_id, after) if after else Basis(0, b"\0" * 32, None)
-        ends = connection.execute(
-            select(batches.c.last_position, batches.c.chain, batches.c.recorded_at)
-            .where(batches.c.tenant_id == tenant_id, batches.c.last_position > start.position)
-            .order_by(batches.c.last_position)
-            .limit(limit)
-        ).all()
-        fitting = [row for row in ends if row.last_position <= start.position + limit] or ends[:1]
-        end = Basis(*fitting[-1]) if fitting else start
-        rows = connection.execute(
-            select(events)
-            .where(
-                events.c.tenant_id == tenant_id,
-                events.c.position > start.position,
-                events.c.position <= end.position,
-            )
-            .order_by(events.c.position)
+        found, ends, last = ask_together(
+            connection,
+            [
+                BARE.of_token(tenant_id, token),
+                (_ENDS, {**asked, "limit": limit}),
+                (_HEAD, {"tenant": tenant_id}),
+            ],
         )
-        found = [read_event(row._mapping) for row in rows]
-        head = connection.execute(
-            select(heads.c.position).where(heads.c.tenant_id == tenant_id)
-        ).scalar()
-    return FeedPage(found, end.token, (head or 0) > end.position)
+        start = named(token, found)
+        # As many batches as fit, or one that is larger than was asked for.
+        fitting = [row for row in ends if row[0] <= start.position + limit][-1:] or ends[:1]
+        end = told(fitting) if fitting else start
+        (rows,) = ask_together(connection, [(_LINES, {**asked, "until": end.position})])
+    lines = [_line(row) for row in rows]
+    return FeedPage(lines, end.token, any(position > end.position for (position,) in last))
 
 
-def feed_event(event: Event) -> dict[str, Any]:
+def _line(row: Sequence[Any]) -> Line:
+    (id_, source, name, subject, at, on, sequence, position, recorded, stream, revision, schema,
+     actor, data) = row  # fmt: skip
+    return Line(
+        id_, source, name, subject, from_micros(at), on, sequence or None, position,
+        _recorded(recorded), stream, revision, schema, actor, msgspec.Raw(data.encode()),
+    )  # fmt: skip
+
+
+@lru_cache(maxsize=64)
+def _recorded(micros: int) -> datetime:
+    """The moment that all events of a batch share."""
+    return from_micros(micros)
+
+
+def feed_event(event: Event) -> Line:
     """An event in CloudEvents form; its data stand as they were stored, to the last digit."""
-    return {
-        "specversion": "1.0",
-        "id": event.event_id,
-        "source": event.source,
-        "type": event.name,
-        "subject": event.subject,
-        "time": format_instant(event.occurred_at),
-        "occurredon": event.occurred_on.isoformat() if event.occurred_on else None,
-        "sequence": event.sequence or None,
-        "position": event.position,
-        "recordedtime": format_instant(event.recorded_at),
-        "stream": event.stream,
-        "revision": event.revision,
-        "schemanumber": event.schema_number,
-        "actor": event.actor,
-        "data": msgspec.Raw(event.data.encode()),
-    }
+    return Line(
+        event.event_id, event.source, event.name, event.subject, event.occurred_at,
+        event.occurred_on.isoformat() if event.occurred_on else None, event.sequence or None,
+        event.position, event.recorded_at, event.stream, event.revision, event.schema_number,
+        event.actor, msgspec.Raw(event.data.encode()),
+    )  # fmt: skip
 
 
 def exact_json(content: dict[str, Any]) -> Response:

@@ -275,8 +275,8 @@ def test_writers_that_stall_and_die_leave_no_gap_and_readers_skip_and_repeat_not
         while True:
             last_round = finished.is_set()
             page = read_page(ledger, tenant, after, 1_000)
-            seen.extend((e.position, e.event_id) for e in page.events)
-            if page.events:
+            seen.extend((line.position, line.id) for line in page.lines)
+            if page.lines:
                 after = page.next
                 with ledger.view(tenant, basis=after) as view:
                     bases[after] = names(view)
