@@ -132,7 +132,7 @@ def _build(kind: str, key: Key, ledger: Ledger, events: int) -> None:
         # The worker goes on for as long as it need not ask for its lease again.
         drop_cells(connection, key.tenant_id)
     started = time.perf_counter()
-    while build_step(ledger.database, key.tenant_id, wanted).left:
+    while build_step(ledger, key.tenant_id, wanted).left:
         pass
     ours = time.perf_counter() - started
     with ledger.database.read(key.tenant_id) as connection:

@@ -162,6 +162,7 @@ def _add_running(app: typer.Typer, service: Service) -> None:
                 set_up_logging(service.name, settings.log_level)
                 _, ledger = service.open(settings)
                 workers = make(settings, ledger)
+                settle_in()
                 signal.signal(signal.SIGTERM, lambda *_: workers.stop())
                 workers.start()
                 workers.wait()
@@ -181,7 +182,7 @@ def _assembled(service: Service, settings: ServiceSettings) -> FastAPI:
 
 
 def settle_in() -> None:
-    """Make a process ready to serve, once all that stays was made."""
+    """Make a process ready for its work, once all that stays was made."""
     gc.collect()
     gc.freeze()
     # A thread that waited for the database gets its turn this soon; meanwhile the database is idle.

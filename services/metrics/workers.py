@@ -22,7 +22,7 @@ from services.metrics.commands.loading import Loading, reconcile_due
 from services.metrics.commands.reading_back import ASKED_BACK, ReadsBack
 from services.metrics.commands.restated import tell_holders
 from services.metrics.queries.series import wanted_series
-from services.metrics.replay.cells.build import build_step, drop_cells
+from services.metrics.replay.cells.build import drop_cells, fold_next, write
 from services.metrics.replay.cells.series import SEGMENT, Series
 from services.metrics.settings import MetricsSettings
 from shared.ledger import Ledger
@@ -34,27 +34,30 @@ PAUSE_SECONDS = 0.5
 # While events come in a segment may be whole at any moment.
 CELLS_PAUSE_SECONDS = 0.01
 CELLS_REST = 10
+ASKING_SECONDS = 0.1
 FORGETTING_SECONDS = 60.0
 TELLING_PAUSE_SECONDS = 5.0
 READ_BACK_PAUSE_SECONDS = 60.0
 HOUR_SECONDS = 3_600.0
 
 
+def _tenants(ledger: Ledger) -> list[UUID]:
+    with ledger.database.read(None) as connection:
+        return tenant_ids(connection)
+
+
 def translate_step(
     ledger: Ledger, read_back: ReadBack, give_way: Callable[[], None], *, named: bool
 ) -> bool:
     """Translate what is pending, of vendors to be asked or of the others; True for more."""
-    with ledger.database.read(None) as connection:
-        tenants = tenant_ids(connection)
+    tenants = _tenants(ledger)
     count = translate_pending(ledger, tenants, read_back, give_way, kinds=ASKED_BACK, named=named)
     return count > 0
 
 
 def read_back_step(ledger: Ledger, read_back: ReadBack) -> bool:
     """Try again what could not be read back; the vendor may answer by now."""
-    with ledger.database.read(None) as connection:
-        tenants = tenant_ids(connection)
-    for tenant_id in tenants:
+    for tenant_id in _tenants(ledger):
         for delivery_id in not_read_back(ledger, tenant_id):
             translate_or_set_aside(ledger, tenant_id, delivery_id, read_back)
     return False
@@ -69,19 +72,21 @@ class Building:
 
     def __init__(self, ledger: Ledger, segment_size: int = SEGMENT) -> None:
         self._ledger, self._segment_size = ledger, segment_size
+        self._tenants: list[UUID] = []
         self._wanted: dict[UUID, tuple[Any, list[Series]]] = {}
         self._whole: dict[UUID, int] = {}
-        self._forgets_at = 0.0
+        self._asks_at = self._forgets_at = 0.0
 
     def step(self) -> bool:
         """Build the next cells of every tenant; True where some were built."""
-        if time.monotonic() > self._forgets_at:
+        now = time.monotonic()
+        if now >= self._asks_at:
+            self._tenants, self._asks_at = _tenants(self._ledger), now + ASKING_SECONDS
+        if now >= self._forgets_at:
+            self._forgets_at = now + FORGETTING_SECONDS
             self._whole.clear()
-            self._forgets_at = time.monotonic() + FORGETTING_SECONDS
-        with self._ledger.database.read(None) as connection:
-            tenants = tenant_ids(connection)
         built = 0
-        for tenant_id in tenants:
+        for tenant_id in self._tenants:
             try:
                 built += self.build_some(tenant_id)
             except Exception as error:  # One organisation's trouble is not the others'.
@@ -99,12 +104,13 @@ class Building:
                 wanted = wanted_series(view)
                 self._wanted[tenant_id] = view.beside, wanted
                 self._whole.pop(tenant_id, None)
-        if self._whole.get(tenant_id) == whole:
-            return 0
-        built = build_step(self._ledger.database, tenant_id, wanted, self._segment_size)
-        if not built.left:
-            self._whole[tenant_id] = built.whole
-        return built.segments
+            if self._whole.get(tenant_id) == whole:
+                return 0
+            folded = fold_next(view, wanted, self._segment_size)
+        write(self._ledger.database, folded)
+        if not folded.left:
+            self._whole[tenant_id] = whole
+        return folded.segments
 
 
 class Telling:
@@ -119,9 +125,7 @@ class Telling:
 
     def step(self) -> bool:
         """Examine what every ledger has learned since the last time."""
-        with self._ledger.database.read(None) as connection:
-            tenants = tenant_ids(connection)
-        for tenant_id in tenants:
+        for tenant_id in _tenants(self._ledger):
             since = self._examined.get(tenant_id, 0)
             try:
                 self._examined[tenant_id] = tell_holders(self._ledger, tenant_id, since)
@@ -147,18 +151,14 @@ def rebuild_cells(
 def forget_step(ledger: Ledger, days: int | None) -> bool:
     """Empty raw bodies that are older than they are to be kept."""
     if days is not None:
-        with ledger.database.read(None) as connection:
-            tenants = tenant_ids(connection)
-        for tenant_id in tenants:
+        for tenant_id in _tenants(ledger):
             forget_bodies(ledger, tenant_id, days)
     return False
 
 
 def reconcile_step(ledger: Ledger, reads_back: ReadsBack, minutes: int) -> bool:
     """Have every source that can be read back reconciled, if its last time was long enough ago."""
-    with ledger.database.read(None) as connection:
-        tenants = tenant_ids(connection)
-    for tenant_id in tenants if minutes else ():
+    for tenant_id in _tenants(ledger) if minutes else ():
         reconcile_due(ledger, tenant_id, reads_back, timedelta(minutes=minutes))
     return False
 

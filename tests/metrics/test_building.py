@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
 from services.metrics import workers
-from services.metrics.replay.cells.build import Built, build_step, built_segments, drop_cells
+from services.metrics.replay.cells.build import Folded, built_segments, drop_cells, fold_next
+from services.metrics.replay.cells.series import Series
 from services.metrics.workers import Building
-from shared.database import Database
-from shared.ledger import Ledger
+from shared.ledger import Ledger, View
 from tests.support.house import House, Key
 from tests.support.samples import WON, closed
 
@@ -79,12 +81,7 @@ def test_what_lacks_nothing_is_not_asked_again(
     while building.step():
         pass
     asked: list[object] = []
-
-    def noting(*args: object) -> Built:
-        asked.append(args)
-        return Built(0, 0, False)
-
-    monkeypatch.setattr(workers, "build_step", noting)
+    monkeypatch.setattr(workers, "fold_next", lambda *args: asked.append(args))
     assert not building.step()
     assert asked == []
 
@@ -115,11 +112,11 @@ def test_trouble_of_one_organisation_is_not_that_of_others(
         push(key, "a", 2 * SEGMENT)
     troubled = min(keys, key=lambda key: key.tenant_id)
 
-    def failing(database: Database, tenant_id: object, *args: object) -> Built:
-        if tenant_id == troubled.tenant_id:
+    def failing(view: View, wanted: Sequence[Series], segment_size: int) -> Folded:
+        if view.tenant_id == troubled.tenant_id:
             raise LookupError("as if its rules could not be read")
-        return build_step(database, tenant_id, *args)  # type: ignore[arg-type]
+        return fold_next(view, wanted, segment_size)
 
-    monkeypatch.setattr(workers, "build_step", failing)
+    monkeypatch.setattr(workers, "fold_next", failing)
     assert Building(ledger, SEGMENT).step()
     assert [bool(segments(ledger, key)) for key in keys] == [key is not troubled for key in keys]

@@ -136,7 +136,7 @@ def live(key: Key, history: list[tuple[str, Any]]) -> None:
 def build(database: Database, ledger: Ledger, key: Key) -> None:
     with ledger.view(key.tenant_id) as view:
         wanted = wanted_series(view)
-    while build_step(database, key.tenant_id, wanted, SEGMENT).left:
+    while build_step(ledger, key.tenant_id, wanted, SEGMENT).left:
         pass
 
 
@@ -331,7 +331,7 @@ def test_cells_that_are_built_again_say_nothing_of_what_they_lack_yet(
     with ledger.database.write(key.tenant_id) as connection:
         drop_cells(connection, key.tenant_id)
     monkeypatch.setattr("services.metrics.replay.cells.build.SEGMENTS_PER_STEP", whole)
-    assert build_step(ledger.database, key.tenant_id, wanted, SEGMENT).segments == whole
+    assert build_step(ledger, key.tenant_id, wanted, SEGMENT).segments == whole
     assert january() == 1
 
 
@@ -368,7 +368,7 @@ def test_the_worker_builds_whole_segments_by_itself(house: House, key: Key, path
     ledger = house.ledgers["metrics"]
     with ledger.view(key.tenant_id) as view:
         wanted = wanted_series(view)
-        while build_step(ledger.database, key.tenant_id, wanted).left:
+        while build_step(ledger, key.tenant_id, wanted).left:
             pass
         definition = DEFINITION.validate_python(WON)
         question = Question("big", 1, "count", definition, {}, PERIODS)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Connection, delete, insert, select, update
@@ -27,10 +28,10 @@ from services.metrics.replay.cells.series import (
 )
 from services.metrics.replay.cells.sheet import Sheet
 from services.metrics.replay.knowledge import Ground
-from services.metrics.replay.rules import rules_of
+from services.metrics.replay.rules import rules
 from services.metrics.tables import cells, series
 from shared.database import Database, insert_once
-from shared.ledger.rebuild import head_of
+from shared.ledger import Ledger, View
 
 # So many segments are folded before their chunks are written in one short transaction.
 SEGMENTS_PER_STEP = 8
@@ -39,43 +40,56 @@ _LARGEST = FANOUT**MAX_LEVEL
 _Row = dict[str, Any]
 
 
-class Built(NamedTuple):
-    """What a step did: how many segments it built, of how many there are, and what it left."""
+@dataclass(frozen=True)
+class Folded:
+    """The next segments of some series, folded and not yet written; `left` where there are more."""
 
-    segments: int
-    whole: int
+    tenant_id: UUID
+    due: Sequence[Series]
+    first: int
+    last: int
+    rows: Sequence[_Row]
     left: bool
+
+    @property
+    def segments(self) -> int:
+        return self.last - self.first
 
 
 def build_step(
-    database: Database, tenant_id: UUID, wanted: Sequence[Series], segment_size: int = SEGMENT
-) -> Built:
+    ledger: Ledger, tenant_id: UUID, wanted: Sequence[Series], segment_size: int = SEGMENT
+) -> Folded:
     """Build the next segments of the series that are furthest behind."""
-    with database.read(tenant_id) as connection:
-        found = built_segments(connection, tenant_id)
-        built = {one.id: found.get(one.id, 0) for one in wanted}
-        whole = head_of(connection, tenant_id) // segment_size
-        first = min(built.values(), default=whole)
-        last = min(whole, first + SEGMENTS_PER_STEP)
-        due = [one for one in wanted if built[one.id] == first]
-        largest = (first // _LARGEST + 1) * _LARGEST
-        if last >= largest:
-            # Up to the segment that completes the largest run, and then that for one series alone.
-            last, due = (largest - 1, due) if first < largest - 1 else (largest, due[:1])
-        rows: list[_Row] = []
-        for number in range(first, last):
-            ends = (number * segment_size, (number + 1) * segment_size)
-            sheet = _sheet(connection, tenant_id, *ends, due)
-            for one in due:
-                chunk = fold(one, sheet)
-                if chunk is not None:
-                    rows += _rows(tenant_id, one, node_of(0, number), as_kept(chunk))
-                # Here and not when they are written, which keeps other writers of SQLite waiting.
-                rows += _runs_above(connection, tenant_id, one, number + 1, rows)
-    if first < last:
-        with database.write(tenant_id) as connection:
-            _write(connection, tenant_id, due, first, last, rows)
-    return Built(last - first, whole, last < whole or len(due) < len(wanted))
+    with ledger.view(tenant_id) as view:
+        folded = fold_next(view, wanted, segment_size)
+    write(ledger.database, folded)
+    return folded
+
+
+def fold_next(view: View, wanted: Sequence[Series], segment_size: int) -> Folded:
+    """Fold the next segments of the series that are furthest behind, at the ledger's head."""
+    connection, tenant_id = view.connection, view.tenant_id
+    found = built_segments(connection, tenant_id)
+    built = {one.id: found.get(one.id, 0) for one in wanted}
+    whole = view.position // segment_size
+    first = min(built.values(), default=whole)
+    last = min(whole, first + SEGMENTS_PER_STEP)
+    due = [one for one in wanted if built[one.id] == first]
+    largest = (first // _LARGEST + 1) * _LARGEST
+    if last >= largest:
+        # Up to the segment that completes the largest run, and then that for one series alone.
+        last, due = (largest - 1, due) if first < largest - 1 else (largest, due[:1])
+    rows: list[_Row] = []
+    for number in range(first, last):
+        sheet = _sheet(view, number * segment_size, (number + 1) * segment_size, due)
+        for one in due:
+            chunk = fold(one, sheet)
+            if chunk is not None:
+                rows += _rows(tenant_id, one, node_of(0, number), as_kept(chunk))
+            # Here and not when they are written, which keeps other writers of SQLite waiting.
+            rows += _runs_above(connection, tenant_id, one, number + 1, rows)
+    left = last < whole or len(due) < len(wanted)
+    return Folded(tenant_id, due, first, last, rows, left)
 
 
 def built_segments(connection: Connection, tenant_id: UUID) -> dict[bytes, int]:
@@ -92,13 +106,11 @@ def drop_cells(connection: Connection, tenant_id: UUID) -> None:
         connection.execute(delete(table).where(table.c.tenant_id == tenant_id))
 
 
-def _sheet(
-    connection: Connection, tenant_id: UUID, after: int, until: int, due: Sequence[Series]
-) -> Sheet:
+def _sheet(view: View, after: int, until: int, due: Sequence[Series]) -> Sheet:
     """What a run of the ledger changed for some series."""
     names = sorted({name for one in due for name in one.names})
-    ground = Ground.of(rules_of(connection, tenant_id), tenant_id, until)
-    return folded_run(connection, ground, due[0].calendar, after, until, names)
+    ground = Ground.of(rules(view), view.tenant_id, until)
+    return folded_run(view.connection, ground, due[0].calendar, after, until, names)
 
 
 def _rows(tenant_id: UUID, one: Series, node: int, chunks: Mapping[int, Chunk]) -> list[_Row]:
@@ -110,29 +122,30 @@ def _rows(tenant_id: UUID, one: Series, node: int, chunks: Mapping[int, Chunk]) 
     ]
 
 
-def _write(
-    connection: Connection, tenant_id: UUID, due: Sequence[Series], first: int, last: int,
-    rows: Sequence[_Row],
-) -> None:  # fmt: skip
+def write(database: Database, folded: Folded) -> None:
     """Write chunks of some segments and the runs that these complete; for who still lacks them."""
-    if first == 0:
-        for one in due:
-            row = {"tenant_id": tenant_id, "series_id": one.id, "spec": one.spec, "segments": 0}
-            insert_once(connection, series, row)
-    moved = connection.execute(
-        update(series)
-        .where(
-            series.c.tenant_id == tenant_id,
-            series.c.series_id.in_([one.id for one in due]),
-            series.c.segments == first,
+    if folded.segments == 0:
+        return
+    tenant_id, due, first = folded.tenant_id, folded.due, folded.first
+    with database.write(tenant_id) as connection:
+        if first == 0:
+            for one in due:
+                row = {"tenant_id": tenant_id, "series_id": one.id, "spec": one.spec, "segments": 0}
+                insert_once(connection, series, row)
+        moved = connection.execute(
+            update(series)
+            .where(
+                series.c.tenant_id == tenant_id,
+                series.c.series_id.in_([one.id for one in due]),
+                series.c.segments == first,
+            )
+            .values(segments=folded.last)
+            .returning(series.c.series_id)
         )
-        .values(segments=last)
-        .returning(series.c.series_id)
-    )
-    mine = {bytes(series_id) for (series_id,) in moved}
-    own = [row for row in rows if row["series_id"] in mine]
-    if own:
-        connection.execute(insert(cells), own)
+        mine = {bytes(series_id) for (series_id,) in moved}
+        own = [row for row in folded.rows if row["series_id"] in mine]
+        if own:
+            connection.execute(insert(cells), own)
 
 
 def _runs_above(
