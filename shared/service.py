@@ -16,8 +16,6 @@ from uuid import UUID
 import typer
 from fastapi import FastAPI
 from pydantic import ValidationError
-from rich.console import Console
-from rich.progress import Progress
 from sqlalchemy import ColumnElement, MetaData, Table, select
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
@@ -121,7 +119,9 @@ class Service:
 
 
 def command_line(service: Service) -> typer.Typer:
-    """The verbs of one service."""
+    """The verbs of one service, whose modules are all imported by now."""
+    gc.freeze()
+    gc.enable()
     app = typer.Typer(
         help=f"The {service.name} service.", no_args_is_help=True, pretty_exceptions_enable=False
     )
@@ -245,6 +245,9 @@ def _add_archive(app: typer.Typer, service: Service) -> None:
 @contextmanager
 def _progress(name: str) -> Iterator[Callable[[int, int], None]]:
     """A progress bar on standard error, and what moves it."""
+    from rich.console import Console
+    from rich.progress import Progress
+
     with Progress(console=Console(stderr=True)) as progress:
         task = progress.add_task(name)
         yield lambda done, total: progress.update(task, completed=done, total=total)

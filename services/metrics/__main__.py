@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import gc
+
+# What is made while modules are imported stays; looking for what does not takes a fifth of a start.
+gc.disable()
+
 from contextlib import closing
 from datetime import UTC, datetime
 from typing import Annotated
