@@ -53,7 +53,7 @@ class Folded:
 
     @property
     def segments(self) -> int:
-        return self.last - self.first
+        return max(self.last - self.first, 0)
 
 
 def build_step(
