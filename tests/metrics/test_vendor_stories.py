@@ -310,3 +310,23 @@ def test_a_key_in_the_configured_address_opens_nothing() -> None:
         vendor.authenticate(Delivery(came, {}, b"{}", NOW), ["a-long-key"], rules)
     came = signed_address(public, "http://inside/v1/webhooks/t?code=a-long-key")
     vendor.authenticate(Delivery(came, {}, b"{}", NOW), ["a-long-key"], rules)
+
+
+def test_a_deal_whose_expected_closing_is_moved_has_slipped() -> None:
+    """Each vendor writes the day in its way; only the field that the mapping names is told."""
+    made = change(1, how="CREATE", StageName="New", CloseDate="2024-03-01")
+    moved = told("salesforce-events", made, change(2, DAY + HOUR, CloseDate="2024-04-15"),
+                 change(3, DAY + 2 * HOUR, CloseDate="2024-04-15"),
+                 fields={"CloseDate": "expected_close"})  # fmt: skip
+    assert [(n, data["expected_close"]) for n, data in moved] == [
+        ("opened", "2024-03-01"), ("changed", "2024-04-15"),
+    ]  # fmt: skip
+    deal = {"portalId": 1, "objectId": 7, "subscriptionType": "deal.propertyChange"}
+    first = {**deal, "occurredAt": DAY, "subscriptionType": "deal.creation"}
+    dated = [
+        {**deal, "occurredAt": DAY + n * HOUR, "propertyName": "closedate", "propertyValue": value}
+        for n, value in enumerate(("1709251200000", "2024-03-01T17:00:00Z", "", "soon"), start=1)
+    ]
+    found = told("hubspot", [first, *dated], fields={"closedate": "expected_close"})
+    assert found == [("opened", {}), ("changed", {"expected_close": "2024-03-01"})]
+    assert names(told("hubspot", [first, *dated])) == ["opened"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from itertools import groupby
 from typing import Annotated, Any, Literal
@@ -13,7 +13,7 @@ from pydantic import ConfigDict, Field
 
 from services.metrics.domain.filters import lookup
 from services.metrics.sources.delivery import Fact, Observation
-from shared.clock import to_micros
+from shared.clock import from_micros, to_micros
 from shared.closed import Closed
 
 Outcome = Literal["open", "won", "lost"]
@@ -46,7 +46,8 @@ class CrmMapping(Closed):
     fields: dict[str, Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]] = Field(
         default_factory=dict,
         max_length=50,
-        description="Custom fields of a deal that its facts shall carry: the vendor's name -> ours",
+        description="Custom fields of a deal that its facts shall carry: the vendor's name -> "
+        "ours; of `expected_close`, a date, every change is a fact, too",
     )
     lead: Literal["contact_created", "lifecycle_stage", "none"] = Field(
         "contact_created", description="What makes a contact a lead"
@@ -85,6 +86,7 @@ class CrmMapping(Closed):
         return found.pop() if len(found) == 1 else default
 
 
+EXPECTED_CLOSE = "field:expected_close"
 _KEPT = ("stage", "currency", "owner", "pipeline", "type", "account")
 
 
@@ -170,7 +172,7 @@ def _is_known(deal: _Deal, told: Observation, mapping: CrmMapping) -> bool:
         case "currency_id":
             return deal.fields.get("currency") == mapping.currency_of(told.value)
         case name:
-            return deal.fields.get(name) == (told.value or None)
+            return bool(deal.fields.get(name) == _as_kept(name, told.value))
 
 
 def _said(group: Iterable[Observation]) -> dict[str, str]:
@@ -280,8 +282,8 @@ def _changed(
 ) -> dict[str, Any]:
     """What became another; a snapshot says that of nothing that was not known before."""
     found = {
-        name: fields.get(name)
-        for name in ("amount", "currency", "owner", "pipeline")
+        name.removeprefix("field:"): fields.get(name)
+        for name in ("amount", "currency", "owner", "pipeline", EXPECTED_CLOSE)
         if (name in said or f"{name}_id" in said)
         and fields.get(name) != before.get(name)
         and ("snapshot" not in said or before.get(name) is not None)
@@ -331,9 +333,20 @@ def _update(fields: dict[str, Any], said: dict[str, str], mapping: CrmMapping) -
         elif name == "currency_id":
             fields["currency"] = mapping.currency_of(value)
         elif name in _KEPT or name.startswith("field:"):
-            fields[name] = value or None
+            fields[name] = _as_kept(name, value)
     if mapping.currency and not fields.get("currency"):
         fields["currency"] = mapping.currency
+
+
+def _as_kept(name: str, value: str) -> str | None:
+    """A value as facts carry it: of the expected closing its day, however the vendor writes it."""
+    if name != EXPECTED_CLOSE:
+        return value or None
+    try:
+        day = from_micros(int(value) * 1_000).date() if value.isdecimal() else value[:10]
+        return date.fromisoformat(str(day)).isoformat()
+    except (ValueError, OverflowError):
+        return None
 
 
 def _amount(text: str) -> Decimal | None:
