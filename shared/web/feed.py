@@ -29,7 +29,8 @@ from shared.web.wire import BasisToken, Wire
 USUAL_EVENTS = 1_000
 MAX_EVENTS = 5_000
 MAX_WAIT_MS = 30_000
-POLL_SECONDS = 0.05
+# Who waits looks this soon, and then less and less often: most wait long for nothing.
+FIRST_PAUSE, LONGEST_PAUSE = 0.02, 0.25
 
 _TENANT: BindParameter[UUID] = bindparam("tenant")
 _AFTER: BindParameter[int] = bindparam("after")
@@ -143,14 +144,25 @@ def feed_router(scope: str) -> APIRouter:
         """
         ledger = runtime_of(request).ledger
         deadline = asyncio.get_running_loop().time() + timeout / 1000
-        while True:
-            page = await run_in_threadpool(read_page, ledger, caller.tenant_id, after, limit)
-            waited = asyncio.get_running_loop().time() >= deadline
-            if page.lines or waited or await request.is_disconnected():
-                return await run_in_threadpool(page.response)
-            await asyncio.sleep(POLL_SECONDS)
+        page = await run_in_threadpool(read_page, ledger, caller.tenant_id, after, limit)
+        pause = FIRST_PAUSE
+        while not page.lines and asyncio.get_running_loop().time() < deadline:
+            if await request.is_disconnected():
+                break
+            await asyncio.sleep(pause)
+            pause = min(1.5 * pause, LONGEST_PAUSE)
+            if await run_in_threadpool(_is_beyond, ledger, caller.tenant_id, page.next):
+                page = await run_in_threadpool(read_page, ledger, caller.tenant_id, after, limit)
+        return await run_in_threadpool(page.response)
 
     return router
+
+
+def _is_beyond(ledger: Ledger, tenant_id: UUID, token: str) -> bool:
+    """Whether the ledger has grown since a basis."""
+    with ledger.database.read(tenant_id) as connection:
+        (last,) = ask_together(connection, [(_HEAD, {"tenant": tenant_id})])
+    return any(position > position_in(token) for (position,) in last)
 
 
 def read_page(ledger: Ledger, tenant_id: UUID, after: str | None, limit: int) -> FeedPage:

@@ -253,6 +253,32 @@ def test_the_feed_shows_every_event_once_and_waits_for_new_ones(key: Key) -> Non
     assert (waited["items"], waited["next"]) == ([], page["next"])
 
 
+def test_whoever_waits_at_the_feed_is_told_what_comes_meanwhile(key: Key) -> None:
+    key.events(closed("a", "2024-01-01"))
+    after = key.get("metrics", "/v1/feed")["next"]
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(key.get, "metrics", "/v1/feed", after=after, timeout=30_000)
+        time.sleep(0.4)
+        assert not waiting.done()
+        key.events(closed("b", "2024-01-02"))
+        assert [e["id"] for e in waiting.result(10)["items"]] == ["b"]
+
+
+def test_the_feed_shows_what_was_sent_to_the_last_digit(key: Key) -> None:
+    moments = {"whole": "2024-01-01T00:00:00Z", "parts": "2024-01-01T01:00:00.500+01:00"}
+    sent = [closed(name, time, amount=0.10, _subject='ä " /') for name, time in moments.items()]
+    key.events(*sent, closed("day", "2024-01-03", _sequence="7"))
+    shown = {e["id"]: e for e in key.get("metrics", "/v1/feed")["items"]}
+    assert shown["whole"]["time"] == "2024-01-01T00:00:00Z"
+    assert shown["parts"]["time"] == "2024-01-01T00:00:00.500000Z"
+    assert (shown["whole"]["occurredon"], shown["day"]["occurredon"]) == (None, "2024-01-03")
+    assert (shown["whole"]["sequence"], shown["day"]["sequence"]) == (None, "7")
+    assert shown["whole"]["subject"] == 'ä " /'
+    assert list(shown["whole"])[:4] == ["specversion", "id", "source", "type"]
+    text = key.send("GET", "metrics", "/v1/feed").text
+    assert '"data":{"amount":0.1,"outcome":"won"}' in text
+
+
 def test_while_many_send_one_of_them_looks_for_new_types(house: House, key: Key) -> None:
     ledger, looks = house.ledgers["metrics"], []
 
