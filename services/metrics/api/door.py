@@ -22,7 +22,6 @@ from services.metrics.domain.plain import read_plain_batch
 from services.metrics.domain.types import EventType
 from services.metrics.queries.backfills import without_effect
 from services.metrics.queries.kept_types import KeptTypes
-from services.metrics.queries.observed import has_observed, overlapping
 from shared.chain import parse_json
 from shared.errors import CONFLICT, INVALID, Fault, Refusal
 from shared.events import NewEvent
@@ -128,8 +127,6 @@ def _look_and_open(caller: Caller, backfill: str | None) -> Door:
 
 async def append(door: Door, offer: Offer, *, atomic: bool = False) -> list[Told]:
     """Store what is good and say of each item what became of it; with `atomic` all or nothing."""
-    if has_observed(offer.read):
-        offer = await run_in_threadpool(_without_overlaps, door, offer)
     caller, read = door.caller, offer.read
     good = [event for event in read if isinstance(event, NewEvent)]
     if atomic and len(good) < len(read):
@@ -160,17 +157,6 @@ async def append(door: Door, offer: Offer, *, atomic: bool = False) -> list[Told
         await run_in_threadpool(_quarantine, caller, [(items[n], results[n]) for n in kept])
     await _count(door, offer, results)
     return results
-
-
-def _without_overlaps(door: Door, offer: Offer) -> Offer:
-    """What is offered, but for figures of which another fact stands."""
-    good = {n: event for n, event in enumerate(offer.read) if isinstance(event, NewEvent)}
-    with door.caller.runtime.ledger.view(door.caller.tenant_id) as view:
-        found = overlapping(view, list(good.values()), door.backfill)
-    read, places = list(offer.read), list(good)
-    for number, fault in found.items():
-        read[places[number]] = Rejected("invalid", (fault,))
-    return Offer(read, offer.as_sent)
 
 
 async def _count(door: Door, offer: Offer, results: Sequence[Told]) -> None:

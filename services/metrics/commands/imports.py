@@ -18,7 +18,6 @@ from services.metrics.domain.mapping import Mapping, Translator
 from services.metrics.domain.sequences import sequence_order
 from services.metrics.domain.types import EventType
 from services.metrics.queries.definitions import types
-from services.metrics.queries.observed import overlapping
 from services.metrics.sources.tables import File, read_table
 from services.metrics.tables import excluded, imports
 from shared.chain import canonical_json
@@ -114,7 +113,6 @@ def prepare(
     for number, cells in enumerate(table.rows, start=2):
         if any(cell.strip() for cell in cells):
             check.row(number, header, cells)
-    check.overlaps(view)
     if check.faults:
         raise INVALID.refusal(
             f"{file.name} has faults ({len(check.faults)}); nothing was stored. "
@@ -169,13 +167,6 @@ class _Check:
         if before.content != event.content or before.personal != event.personal:
             detail = f"Row {number} says {event.event_id!r} otherwise than row {first}."
             self.faults.append(Fault(f"/rows/{number}", detail, "contradiction"))
-
-    def overlaps(self, view: View) -> None:
-        """Find figures that another fact stands for."""
-        said = list(self.said.values())
-        for place, fault in overlapping(view, [event for _, event in said], None).items():
-            number = said[place][0]
-            self.faults.append(_worded(replace(fault, pointer=f"/rows/{number}/figure"), number))
 
 
 def _worded(fault: Fault, number: int) -> Fault:

@@ -19,7 +19,6 @@ from services.metrics.domain.facts import RecordObserved, Retracted, SourceDescr
 from services.metrics.projections.counting import closed_backfills
 from services.metrics.queries.definitions import source as find_source
 from services.metrics.queries.definitions import types
-from services.metrics.queries.observed import overlapping
 from services.metrics.queries.seen import stream_of
 from services.metrics.sources.delivery import Fact, Observation, Translation
 from services.metrics.sources.opportunities import missing
@@ -148,7 +147,14 @@ def append_translation(
     With `only_missing`, what it says of records is how they stand now: only what differs from what
     is known of them is taken up.
     """
-    new = _plain_facts(transaction, translation, backfill)
+    new: list[NewEvent] = []
+    kinds = types(transaction)
+    for item in translation.items:
+        event = read_cloudevent(item, kinds, transaction.known_at, backfill=backfill)
+        if isinstance(event, Rejected):
+            translation.faults += [(item, fault) for fault in event.faults]
+        else:
+            new.append(event)
     records: dict[str, list[Observation]] = defaultdict(list)
     latest = transaction.known_at + MAX_FUTURE
     for observation in translation.observations:
@@ -175,24 +181,6 @@ def append_translation(
         outcome.status == "accepted" and event.name != "source.record_observed"
         for outcome, event in zip(outcomes, new, strict=True)
     )
-
-
-def _plain_facts(
-    transaction: Transaction, translation: Translation, backfill: str | None
-) -> list[NewEvent]:
-    """The facts that a translation tells as such; what is wrong with others is noted with it."""
-    read: list[tuple[Any, NewEvent]] = []
-    kinds = types(transaction)
-    for item in translation.items:
-        event = read_cloudevent(item, kinds, transaction.known_at, backfill=backfill)
-        if isinstance(event, Rejected):
-            translation.faults += [(item, fault) for fault in event.faults]
-        else:
-            read.append((item, event))
-    new = [event for _, event in read]
-    wrong = overlapping(transaction, new, backfill)
-    translation.faults += [(read[place][0], fault) for place, fault in wrong.items()]
-    return [event for place, event in enumerate(new) if place not in wrong]
 
 
 def settle_again(
