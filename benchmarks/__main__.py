@@ -5,9 +5,13 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
+from statistics import median
 from typing import Any
 from uuid import uuid4
 
@@ -43,6 +47,7 @@ PUSHERS = 8
 WARM_UP = 10
 WARM_UP_SECONDS, INGEST_SECONDS = 1, 3
 CAUGHT_UP_SECONDS = 60
+WATCHING_SECONDS = 0.1
 JSON_BATCH = {"content-type": "application/cloudevents-batch+json"}
 
 
@@ -67,9 +72,10 @@ def bench_ingest(kind: str, house: House, urls: Urls, filled: int) -> None:
     key.post("metrics", "/v1/metrics", WIN_RATE)
     port = house.running["metrics"].port
     push_batches(port, key.key, PUSHERS, WARM_UP_SECONDS, BATCH)
-    load = push_batches(port, key.key, PUSHERS, INGEST_SECONDS, BATCH)
-    ours = BATCH * load.rate if load else _push_by_ourselves(key)
-    stored = _tell_cells(kind, house, key)
+    with watched(house, key) as seen:
+        load = push_batches(port, key.key, PUSHERS, INGEST_SECONDS, BATCH)
+        ours = BATCH * load.rate if load else _push_by_ourselves(key)
+    stored = _tell_cells(kind, house, key, seen)
     _compare_ingest(f"{kind}, {filled:,} events before", ours, urls, stored // BATCH)
 
 
@@ -88,27 +94,51 @@ def _push_by_ourselves(key: Key) -> float:
         return BATCH * BATCHES / timed(lambda: list(pool.map(push, bodies[WARM_UP:])))
 
 
-def _tell_cells(kind: str, house: House, key: Key) -> int:
+@contextmanager
+def watched(house: House, key: Key) -> Iterator[list[int]]:
+    """How many segments the worker was behind, looked at again and again meanwhile."""
+    seen: list[int] = []
+    over = threading.Event()
+
+    def watch() -> None:
+        while not over.wait(WATCHING_SECONDS):
+            whole, built = _segments(house, key)
+            seen.append(whole - built)
+
+    watching = threading.Thread(target=watch)
+    watching.start()
+    try:
+        yield seen
+    finally:
+        over.set()
+        watching.join()
+
+
+def _segments(house: House, key: Key) -> tuple[int, int]:
+    """How many segments are whole, and how many of them are built for all series."""
+    with house.metrics_database.read(key.tenant_id) as connection:
+        built = built_segments(connection, key.tenant_id).values()
+        return head_of(connection, key.tenant_id) // SEGMENT, min(built, default=0)
+
+
+def _tell_cells(kind: str, house: House, key: Key, seen: list[int]) -> int:
     """How far behind the worker was when the last batch was answered; how many events there are.
 
     What was under way when the load ended is stored before one batch more.
     """
     last = json.dumps(cloudevents(BATCH, 1)).encode()
     key.send("POST", "metrics", "/v1/events", content=last, headers=JSON_BATCH)
-    with house.metrics_database.read(key.tenant_id) as connection:
-        stored = head_of(connection, key.tenant_id)
-    whole = stored // SEGMENT
-    started, behind = time.perf_counter(), None
-    while time.perf_counter() - started < CAUGHT_UP_SECONDS:
-        with house.metrics_database.read(key.tenant_id) as connection:
-            built = min(built_segments(connection, key.tenant_id).values(), default=0)
-        behind = whole - built if behind is None else behind
-        if built >= whole:
-            break
+    started = time.perf_counter()
+    whole, built = _segments(house, key)
+    behind = whole - built
+    while built < whole and time.perf_counter() - started < CAUGHT_UP_SECONDS:
         time.sleep(0.05)
+        whole, built = _segments(house, key)
     print(f"{kind}: cells {behind} of {whole} segments behind after ingest, caught up after "
-          f"{time.perf_counter() - started:.1f} s", flush=True)  # fmt: skip
-    return stored
+          f"{time.perf_counter() - started:.1f} s; during it {median(seen or [0]):.0f} in the "
+          f"middle, {max(seen, default=0)} at most", flush=True)  # fmt: skip
+    with house.metrics_database.read(key.tenant_id) as connection:
+        return head_of(connection, key.tenant_id)
 
 
 def _compare_ingest(title: str, ours: float, urls: Urls, batches: int) -> None:

@@ -54,8 +54,8 @@ class Workers:
     def __init__(self, database: Database, tasks: Sequence[Task]) -> None:
         self._database = database
         self._holder = new_id()
-        # Until when the tasks that this process leads are certainly its own.
-        self._led: dict[str, datetime] = {}
+        # Until which monotonic second the tasks that this process leads are certainly its own.
+        self._led: dict[str, float] = {}
         self._stopping = threading.Event()
         self._threads = [
             threading.Thread(target=self._run, args=(task,), name=task.name, daemon=True)
@@ -89,20 +89,21 @@ class Workers:
             self._stopping.wait(pause)
 
     def _lead(self, task: str) -> bool:
-        now = datetime.now(UTC)
-        if (led := self._led.get(task)) is not None and led - now > LEASE / 2:
+        asked = time.monotonic()
+        if asked < self._led.get(task, 0.0):
             return True
-        leads, until = self._ask_for(task, now)
-        if leads:
-            self._led[task] = until
-        return leads
+        left = self._left_of(task)
+        # No longer than half a lease, whatever the clock says meanwhile.
+        self._led[task] = asked + min(left - LEASE / 2, LEASE / 2).total_seconds() if left else 0.0
+        return left is not None
 
-    def _ask_for(self, task: str, now: datetime) -> tuple[bool, datetime]:
-        """Whether this process leads a task, and until when somebody does."""
+    def _left_of(self, task: str) -> timedelta | None:
+        """How long this process leads a task; None where another one does."""
+        now = datetime.now(UTC)
         with self._database.read(None) as connection:
             row = connection.execute(select(leases).where(leases.c.task == task)).one_or_none()
         if row is not None and row.expires_at - now > LEASE / 2:
-            return bool(row.holder == self._holder), row.expires_at
+            return row.expires_at - now if row.holder == self._holder else None
         fresh = {"task": task, "holder": self._holder, "expires_at": now + LEASE}
         mine = or_(leases.c.holder == self._holder, leases.c.expires_at < now)
         with self._database.write(None) as connection:
@@ -113,4 +114,4 @@ class Workers:
                 ).rowcount
                 > 0
             )
-        return leads, now + LEASE
+        return LEASE if leads else None

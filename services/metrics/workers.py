@@ -28,7 +28,7 @@ from services.metrics.settings import MetricsSettings
 from shared.ledger import Ledger
 from shared.ledger.rebuild import head_of, tenant_ids
 from shared.telemetry import log
-from shared.workers import Task, Workers
+from shared.workers import MAX_PAUSE_SECONDS, Task, Workers
 
 PAUSE_SECONDS = 0.5
 # While events come in a segment may be whole at any moment.
@@ -73,8 +73,9 @@ class Building:
     def __init__(self, ledger: Ledger, segment_size: int = SEGMENT) -> None:
         self._ledger, self._segment_size = ledger, segment_size
         self._tenants: list[UUID] = []
-        self._wanted: dict[UUID, tuple[Any, list[Series]]] = {}
-        self._whole: dict[UUID, int] = {}
+        self._stand: dict[UUID, tuple[int, Any]] = {}
+        self._resting: dict[UUID, tuple[float, float]] = {}
+        self._wanted: tuple[UUID | None, Any, list[Series]] = None, None, []
         self._asks_at = self._forgets_at = 0.0
 
     def step(self) -> bool:
@@ -84,32 +85,38 @@ class Building:
             self._tenants, self._asks_at = _tenants(self._ledger), now + ASKING_SECONDS
         if now >= self._forgets_at:
             self._forgets_at = now + FORGETTING_SECONDS
-            self._whole.clear()
-        built = 0
-        for tenant_id in self._tenants:
-            try:
-                built += self.build_some(tenant_id)
-            except Exception as error:  # One organisation's trouble is not the others'.
-                log("workers").warning("building-failed", error=str(error)[:500])
-        return built > 0
+            self._stand.clear()
+        return sum(self._tried(tenant_id) for tenant_id in self._tenants) > 0
+
+    def _tried(self, tenant_id: UUID) -> int:
+        """How many segments were built; one organisation's trouble is not the others'."""
+        until, pause = self._resting.get(tenant_id, (0.0, 0.0))
+        if time.monotonic() < until:
+            return 0
+        try:
+            built = self.build_some(tenant_id)
+        except Exception as error:
+            pause = min(max(2 * pause, PAUSE_SECONDS), MAX_PAUSE_SECONDS)
+            self._resting[tenant_id] = time.monotonic() + pause, pause
+            log("workers").warning(
+                "building-failed", tenant_id=str(tenant_id), error=str(error)[:500]
+            )
+            return 0
+        self._resting.pop(tenant_id, None)
+        return built
 
     def build_some(self, tenant_id: UUID) -> int:
         """Build the next segments of one tenant's cells; how many were built."""
         with self._ledger.view(tenant_id) as view:
-            whole = view.position // self._segment_size
-            if not whole:
+            stand = view.position // self._segment_size, view.beside
+            if not stand[0] or self._stand.get(tenant_id) == stand:
                 return 0
-            stamp, wanted = self._wanted.get(tenant_id, (None, []))
-            if stamp != view.beside:
-                wanted = wanted_series(view)
-                self._wanted[tenant_id] = view.beside, wanted
-                self._whole.pop(tenant_id, None)
-            if self._whole.get(tenant_id) == whole:
-                return 0
-            folded = fold_next(view, wanted, self._segment_size)
+            if self._wanted[:2] != (tenant_id, view.beside):
+                self._wanted = tenant_id, view.beside, wanted_series(view)
+            folded = fold_next(view, self._wanted[2], self._segment_size)
         write(self._ledger.database, folded)
         if not folded.left:
-            self._whole[tenant_id] = whole
+            self._stand[tenant_id] = stand
         return folded.segments
 
 

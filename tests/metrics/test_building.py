@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from uuid import UUID
 
 import pytest
 
@@ -115,11 +116,18 @@ def test_trouble_of_one_organisation_is_not_that_of_others(
     monkeypatch.setattr(workers, "_tenants", lambda ledger: sorted(k.tenant_id for k in keys))
     troubled = min(keys, key=lambda key: key.tenant_id)
 
+    tried: list[UUID] = []
+
     def failing(view: View, wanted: Sequence[Series], segment_size: int) -> Folded:
+        tried.append(view.tenant_id)
         if view.tenant_id == troubled.tenant_id:
             raise LookupError("as if its rules could not be read")
         return fold_next(view, wanted, segment_size)
 
     monkeypatch.setattr(workers, "fold_next", failing)
-    assert Building(ledger, SEGMENT).step()
+    building = Building(ledger, SEGMENT)
+    assert building.step()
+    while building.step():
+        pass
+    assert tried.count(troubled.tenant_id) == 1
     assert [bool(segments(ledger, key)) for key in keys] == [key is not troubled for key in keys]

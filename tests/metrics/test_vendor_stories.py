@@ -325,8 +325,21 @@ def test_a_deal_whose_expected_closing_is_moved_has_slipped() -> None:
     first = {**deal, "occurredAt": DAY, "subscriptionType": "deal.creation"}
     dated = [
         {**deal, "occurredAt": DAY + n * HOUR, "propertyName": "closedate", "propertyValue": value}
-        for n, value in enumerate(("1709251200000", "2024-03-01T17:00:00Z", "", "soon"), start=1)
+        for n, value in enumerate(("1709251200000", "2024-03-01T17:00:00Z", ""), start=1)
     ]
     found = told("hubspot", [first, *dated], fields={"closedate": "expected_close"})
     assert found == [("opened", {}), ("changed", {"expected_close": "2024-03-01"})]
     assert names(told("hubspot", [first, *dated])) == ["opened"]
+
+
+def test_every_vendor_writes_the_day_of_an_expected_closing_in_its_way() -> None:
+    at = DAY + HOUR
+    dynamics = [target("Create", DAY, estimatedclosedate="/Date(1709251200000)/"),
+                target("Update", at, estimatedclosedate="/Date(1713139200000)/")]  # fmt: skip
+    found = told("dataverse", *dynamics, fields={"estimatedclosedate": "expected_close"})
+    days = [data["expected_close"] for _, data in found]
+    assert days == ["2024-03-01", "2024-04-15"]
+    for odd in ("20.03.2026", "20260320", "1775000000", "soon"):
+        made = change(1, how="CREATE", StageName="New", CloseDate=odd)
+        (opened,) = told("salesforce-events", made, fields={"CloseDate": "expected_close"})
+        assert opened[1]["expected_close"] == odd, "the check of the facts finds it"

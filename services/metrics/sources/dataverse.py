@@ -82,6 +82,11 @@ def _plain(value: Any) -> Any:
     return value
 
 
+def _shown(value: Any) -> Any:
+    """A column as facts carry it: dates as others write them."""
+    return _moment(value).isoformat() if _DATE.fullmatch(str(value)) else value
+
+
 def _moment(value: Any) -> datetime:
     match = _DATE.fullmatch(str(value))
     if match is None:
@@ -131,7 +136,7 @@ def _opportunity(
         "owner": known.get("ownerid"),
         "account": known.get("customerid") or known.get("parentaccountid"),
         "status": state,
-        **mapping.own_fields(known),
+        **mapping.own_fields({name: _shown(value) for name, value in known.items()}),
     }
     if message == "Create" and said["amount"] is None:
         said["amount"] = ""

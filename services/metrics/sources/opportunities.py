@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from itertools import groupby
 from typing import Annotated, Any, Literal
@@ -87,6 +88,7 @@ class CrmMapping(Closed):
 
 
 EXPECTED_CLOSE = "field:expected_close"
+_MILLISECONDS, _MOMENT = re.compile(r"\d{12,13}"), re.compile(r"\d{4}-\d\d-\d\d[T ]")
 _KEPT = ("stage", "currency", "owner", "pipeline", "type", "account")
 
 
@@ -339,14 +341,15 @@ def _update(fields: dict[str, Any], said: dict[str, str], mapping: CrmMapping) -
 
 
 def _as_kept(name: str, value: str) -> str | None:
-    """A value as facts carry it: of the expected closing its day, however the vendor writes it."""
-    if name != EXPECTED_CLOSE:
-        return value or None
-    try:
-        day = from_micros(int(value) * 1_000).date() if value.isdecimal() else value[:10]
-        return date.fromisoformat(str(day)).isoformat()
-    except (ValueError, OverflowError):
-        return None
+    """A value as facts carry it: of the expected closing its day, of a moment that of its text.
+
+    What is no day is left for the check of the facts to find.
+    """
+    if name == EXPECTED_CLOSE and _MILLISECONDS.fullmatch(value):
+        return from_micros(int(value) * 1_000).date().isoformat()
+    if name == EXPECTED_CLOSE and _MOMENT.match(value):
+        return value[:10]
+    return value or None
 
 
 def _amount(text: str) -> Decimal | None:
