@@ -47,7 +47,7 @@ PUSHERS = 8
 WARM_UP = 10
 WARM_UP_SECONDS, INGEST_SECONDS = 1, 3
 CAUGHT_UP_SECONDS = 60
-WATCHING_SECONDS = 0.1
+WATCHING_SECONDS = 0.25
 JSON_BATCH = {"content-type": "application/cloudevents-batch+json"}
 
 
