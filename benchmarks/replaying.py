@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import delete, select
+from sqlalchemy import select
 
 from benchmarks.hand import HandMade
 from benchmarks.machine import row, timed
@@ -22,7 +22,7 @@ from shared.clock import to_micros
 from shared.database import sqlite_path, upsert
 from shared.ledger import Ledger
 from shared.ledger.tables import batches
-from shared.workers import leases
+from shared.workers import LEASE, leases
 from tests.support.house import House, Key, Urls
 from tests.support.samples import WIN_RATE, WON
 
@@ -67,11 +67,11 @@ def bench_replay(kind: str, house: House, urls: Urls, events: int) -> Key:
         dimensions = [] if name in KINDS else ["region"]
         key.post("metrics", "/v1/metrics", {**body, "dimensions": dimensions})
     peer = HandMade(urls.owner, sqlite_path(urls.service))
-    _hold_back_worker(ledger)
+    holder = _hold_back_worker(ledger)
     _fill(key, ledger, peer, events)
     peer.finish()
     _build(kind, key, ledger, events)
-    _let_worker_go(ledger)
+    _let_worker_go(ledger, holder)
     with ledger.view(key.tenant_id) as view:
         moments = view.connection.execute(
             select(batches.c.last_position, batches.c.recorded_at)
@@ -97,16 +97,24 @@ def bench_replay(kind: str, house: House, urls: Urls, events: int) -> Key:
     return key
 
 
-def _hold_back_worker(ledger: Ledger) -> None:
-    """Take the lease of the service's own cell builder, so that the building can be measured."""
+def _hold_back_worker(ledger: Ledger) -> str | None:
+    """Take the lease of the service's cell builder, so that building can be measured; whose it was.
+
+    It goes on for as long as it need not ask for its lease again.
+    """
     with ledger.database.write(None) as connection:
+        which = select(leases.c.holder).where(leases.c.task == "metrics.cells")
+        holder = connection.execute(which).scalar()
         far = {"expires_at": datetime(2200, 1, 1, tzinfo=UTC), "holder": "benchmark"}
         upsert(connection, leases, {"task": "metrics.cells", **far})
+    return holder
 
 
-def _let_worker_go(ledger: Ledger) -> None:
+def _let_worker_go(ledger: Ledger, holder: str | None) -> None:
+    """Give the lease back to the process that had it, and to no other one."""
     with ledger.database.write(None) as connection:
-        connection.execute(delete(leases).where(leases.c.task == "metrics.cells"))
+        back = {"expires_at": datetime.now(UTC) + LEASE, "holder": holder or "nobody"}
+        upsert(connection, leases, {"task": "metrics.cells", **back})
 
 
 def _fill(key: Key, ledger: Ledger, peer: HandMade, events: int) -> None:
@@ -129,7 +137,6 @@ def _build(kind: str, key: Key, ledger: Ledger, events: int) -> None:
     with ledger.view(key.tenant_id) as view:
         wanted = wanted_series(view)
     with ledger.database.write(key.tenant_id) as connection:
-        # The worker goes on for as long as it need not ask for its lease again.
         drop_cells(connection, key.tenant_id)
     started = time.perf_counter()
     while build_step(ledger, key.tenant_id, wanted).left:
