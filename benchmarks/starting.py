@@ -40,7 +40,11 @@ def _begin(service: str, folder: Path) -> tuple[float, float | None]:
     """Seconds from the start of a process until it is ready; then its resident megabytes."""
     prefix, port = service.upper(), free_port()
     address = f"sqlite:///{folder / service}.db"
-    environment = {**os.environ, f"{prefix}_PORT": str(port), f"{prefix}_DATABASE_URL": address}
+    # With bytecode, as images have it, and as the packages have that it is held against.
+    environment = {
+        **os.environ, f"{prefix}_PORT": str(port), f"{prefix}_DATABASE_URL": address,
+        "PYTHONPYCACHEPREFIX": str(folder / "bytecode"), "PYTHONDONTWRITEBYTECODE": "",
+    }  # fmt: skip
     command = [sys.executable, "-m", f"services.{service}"]
     subprocess.run([*command, "migrate"], env=environment, check=True, capture_output=True)
     started = time.perf_counter()
