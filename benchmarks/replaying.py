@@ -16,8 +16,9 @@ from benchmarks.made import ordered_events
 from services.metrics.queries.figures import Asked, Span, reading, replay
 from services.metrics.queries.series import wanted_series
 from services.metrics.replay.cells import Cells
-from services.metrics.replay.cells.build import build_step, drop_cells
+from services.metrics.replay.cells.build import drop_cells
 from services.metrics.replay.cells.series import SEGMENT
+from services.metrics.workers import Building
 from shared.clock import to_micros
 from shared.database import sqlite_path, upsert
 from shared.ledger import Ledger
@@ -138,8 +139,9 @@ def _build(kind: str, key: Key, ledger: Ledger, events: int) -> None:
         wanted = wanted_series(view)
     with ledger.database.write(key.tenant_id) as connection:
         drop_cells(connection, key.tenant_id)
+    building = Building(ledger)
     started = time.perf_counter()
-    while build_step(ledger, key.tenant_id, wanted).left:
+    while building.build_some(key.tenant_id):
         pass
     ours = time.perf_counter() - started
     with ledger.database.read(key.tenant_id) as connection:

@@ -12,6 +12,7 @@ from shared.database import Position, upsert
 from shared.errors import UNKNOWN_BASIS, Refusal
 from shared.events import NewEvent
 from shared.ledger import EMPTY_BASIS, Ledger, Transaction
+from shared.ledger.basis import position_in
 from shared.ledger.tables import kit
 from shared.telemetry import FOLLOWER_POSITION, log
 from shared.web.client import Peer, Reads
@@ -103,7 +104,7 @@ class Follower:
                 return  # Another process has read this page meanwhile.
             for event in page.items:
                 transaction.append(self._meaning(transaction, event))
-            position = int(page.next.partition("-")[0])
+            position = position_in(page.next)
             upsert(
                 transaction.connection,
                 checkpoints,

@@ -17,13 +17,12 @@ from sqlalchemy import select
 
 from services.metrics.queries.definitions import DEFINITION
 from services.metrics.queries.figures import reading
-from services.metrics.queries.series import wanted_series
-from services.metrics.replay.cells import Cells, chunk
-from services.metrics.replay.cells.build import build_step, drop_cells
+from services.metrics.replay.cells import Cells, chunk, series
+from services.metrics.replay.cells.build import drop_cells
 from services.metrics.replay.plan import Question, compute
 from services.metrics.replay.wording import word
 from services.metrics.tables import cells
-from shared.database import Database
+from services.metrics.workers import Building
 from shared.ledger import Ledger, View, read_event
 from shared.ledger.tables import batches, events
 from shared.periods import Period
@@ -133,10 +132,9 @@ def live(key: Key, history: list[tuple[str, Any]]) -> None:
                 pass
 
 
-def build(database: Database, ledger: Ledger, key: Key) -> None:
-    with ledger.view(key.tenant_id) as view:
-        wanted = wanted_series(view)
-    while build_step(ledger, key.tenant_id, wanted, SEGMENT).left:
+def build(ledger: Ledger, key: Key, segment_size: int = SEGMENT) -> None:
+    building = Building(ledger, segment_size)
+    while building.build_some(key.tenant_id):
         pass
 
 
@@ -188,9 +186,9 @@ def test_cells_are_the_raw_path_is_the_plain_fold(
     middle = len(history) // 2
     live(key, history[:middle])
     with patch.object(chunk, "FEW_MONTHS", few):
-        build(ledger.database, ledger, key)
+        build(ledger, key)
         live(key, history[middle:])
-        build(ledger.database, ledger, key)
+        build(ledger, key)
     with ledger.database.read(key.tenant_id) as connection:
         head = ledger.view_in(connection, key.tenant_id)
         tokens = list(bases(head))
@@ -238,14 +236,14 @@ def test_cells_come_out_the_same_however_they_are_built(
     for number in range(30):
         key.events(closed(f"{number}", f"2024-0{1 + number % 4}-10", amount=number, account="A"))
         if number % 7 == 0:
-            build(ledger.database, ledger, key)
+            build(ledger, key)
     first = stored()
     with ledger.database.write(key.tenant_id) as connection:
         drop_cells(connection, key.tenant_id)
     assert stored() == []
     # As where the largest run is completed: a segment and a series at a time.
     monkeypatch.setattr("services.metrics.replay.cells.build._LARGEST", 3)
-    build(ledger.database, ledger, key)
+    build(ledger, key)
     assert stored() == first
     assert len(first) > 20
 
@@ -295,7 +293,7 @@ def test_what_came_and_went_within_a_segment_is_known_in_between(
         came_and_went(key, n, kind)
         key.events(*(closed(f"{n}/{m}", "2024-03-01") for m in range(5 + n // 5)))
     with patch.object(chunk, "FEW_MONTHS", few):
-        build(ledger.database, ledger, key)
+        build(ledger, key)
     months = [Period("2024-01", date(2024, 1, 1), date(2024, 2, 1))]
     with ledger.view(key.tenant_id) as head:
         tokens = list(bases(head))
@@ -316,7 +314,7 @@ def test_cells_that_are_built_again_say_nothing_of_what_they_lack_yet(
     key.events(*march[:8], closed("of January", "2024-01-10"))
     months = [Period("2024-01", date(2024, 1, 1), date(2024, 2, 1))]
     with ledger.view(key.tenant_id) as view:
-        token, wanted = view.basis.token, wanted_series(view)
+        token = view.basis.token
         whole = view.position // SEGMENT
         assert view.position > whole * SEGMENT
     key.events(*march[8:])
@@ -326,12 +324,12 @@ def test_cells_that_are_built_again_say_nothing_of_what_they_lack_yet(
             return compute(reading(view), asked("count", "count", (), months), Cells(SEGMENT)
                            ).groups[()][0].n  # fmt: skip
 
-    build(ledger.database, ledger, key)
+    build(ledger, key)
     assert [january(), january()] == [1, 1]
     with ledger.database.write(key.tenant_id) as connection:
         drop_cells(connection, key.tenant_id)
     monkeypatch.setattr("services.metrics.replay.cells.build.SEGMENTS_PER_STEP", whole)
-    assert build_step(ledger, key.tenant_id, wanted, SEGMENT).segments == whole
+    assert Building(ledger, SEGMENT).build_some(key.tenant_id) == whole
     assert january() == 1
 
 
@@ -342,7 +340,7 @@ def test_no_event_is_read_for_a_series_that_is_not_built(house: House, key: Key)
         key.post("metrics", "/v1/metrics", {"key": name, "name": name, "unit": "count",
                                             "definition": KINDS[name]})  # fmt: skip
         if name == "count":
-            build(ledger.database, ledger, key)
+            build(ledger, key)
     count, total = (asked(name, "count", ()).leaves()[0] for name in ("count", "sum"))
     for _ in range(2):
         with ledger.view(key.tenant_id) as view:
@@ -366,12 +364,9 @@ def test_the_worker_builds_whole_segments_by_itself(house: House, key: Key, path
         key.events(*many[start : start + 3_000])
     before = key.send("GET", "metrics", path).json()
     ledger = house.ledgers["metrics"]
-    with ledger.view(key.tenant_id) as view:
-        wanted = wanted_series(view)
-        while build_step(ledger, key.tenant_id, wanted).left:
-            pass
-        definition = DEFINITION.validate_python(WON)
-        question = Question("big", 1, "count", definition, {}, PERIODS)
+    build(ledger, key, series.SEGMENT)
+    definition = DEFINITION.validate_python(WON)
+    question = Question("big", 1, "count", definition, {}, PERIODS)
     with ledger.view(key.tenant_id) as view:
         known = reading(view)
         one = replace(question, periods=[Period("2024", date(2024, 1, 1), date(2025, 1, 1))])

@@ -22,7 +22,6 @@ from services.metrics.replay.cells.folding import fold
 from services.metrics.replay.cells.series import (
     FANOUT,
     MAX_LEVEL,
-    SEGMENT,
     Series,
     node_of,
 )
@@ -31,7 +30,7 @@ from services.metrics.replay.knowledge import Ground
 from services.metrics.replay.rules import rules
 from services.metrics.tables import cells, series
 from shared.database import Database, insert_once
-from shared.ledger import Ledger, View
+from shared.ledger import View
 
 # So many segments are folded before their chunks are written in one short transaction.
 SEGMENTS_PER_STEP = 8
@@ -54,16 +53,6 @@ class Folded:
     @property
     def segments(self) -> int:
         return max(self.last - self.first, 0)
-
-
-def build_step(
-    ledger: Ledger, tenant_id: UUID, wanted: Sequence[Series], segment_size: int = SEGMENT
-) -> Folded:
-    """Build the next segments of the series that are furthest behind."""
-    with ledger.view(tenant_id) as view:
-        folded = fold_next(view, wanted, segment_size)
-    write(ledger.database, folded)
-    return folded
 
 
 def fold_next(view: View, wanted: Sequence[Series], segment_size: int) -> Folded:
