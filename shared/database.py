@@ -7,17 +7,15 @@ import sqlite3
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from datetime import date, datetime
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import psycopg
 from psycopg.errors import DuplicatePreparedStatement, InvalidSqlStatementName
-from psycopg.types.numeric import Int8
 from sqlalchemy import (
     BigInteger,
     Connection,
@@ -26,7 +24,6 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     MetaData,
-    Select,
     String,
     Table,
     Text,
@@ -37,13 +34,11 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import (
     DBAPIError,
-    IntegrityError,
     InvalidatePoolError,
     InvalidRequestError,
     OperationalError,
 )
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
-from sqlalchemy.sql.compiler import SQLCompiler
 
 from shared.clock import from_micros, require_aware, to_micros
 from shared.errors import UNAVAILABLE, Refusal
@@ -64,7 +59,6 @@ SQLITE_PRAGMAS = (
 )  # fmt: skip
 # Cheap to make, where there is one; what every system has, where not.
 _LOOK: type[selectors.BaseSelector] = getattr(selectors, "PollSelector", selectors.SelectSelector)
-Rows = Sequence[Sequence[Any]]
 Position = BigInteger().with_variant(Integer, "sqlite")
 
 
@@ -155,11 +149,15 @@ class Database:
                 yield connection
 
     @contextmanager
-    def write(self, tenant_id: UUID | None) -> Iterator[Connection]:
-        """A transaction that commits when the block ends, and not before."""
+    def write(self, tenant_id: UUID | None, *, durable: bool = True) -> Iterator[Connection]:
+        """A transaction that commits when the block ends, and not before.
+
+        One that need not be `durable` does not wait for the disk: if the database's machine fails,
+        its last ones are lost as a whole, and nothing else is.
+        """
         turn = self._turns.turn() if self._turns else nullcontext()
         with turn, _translated(), self._connect() as connection:
-            connection.execution_options(writes=True, tenant=tenant_id)
+            connection.execution_options(writes=True, durable=durable, tenant=tenant_id)
             with connection.begin():
                 yield connection
 
@@ -172,89 +170,6 @@ class Database:
 
     def close(self) -> None:
         self.engine.dispose()
-
-
-@contextmanager
-def in_one_go(connection: Connection) -> Iterator[None]:
-    """Send statements of which no answer is read without waiting for each, where that is possible.
-
-    What fails is raised when the block ends, as SQLAlchemy would raise it.
-    """
-    driver = _psycopg(connection)
-    if driver is None:
-        yield
-        return
-    with _raised_alike(), driver.pipeline():
-        yield
-
-
-def ask_together(
-    connection: Connection, asked: Sequence[tuple[Select[Any], Mapping[str, Any]]]
-) -> list[Rows]:
-    """The rows of several questions, which PostgreSQL is sent all before its first answer.
-
-    The questions are statements that stay, so that they are prepared; their columns and parameters
-    are what the driver takes and gives, without types of our own. Bytes come as bytes: as texts
-    they are twice as long.
-    """
-    driver = _psycopg(connection)
-    if driver is None:
-        return [connection.execute(statement, values).all() for statement, values in asked]
-    told = [_rendered(statement, connection, values) for statement, values in asked]
-    with _raised_alike():
-        with driver.pipeline() if len(told) > 1 else nullcontext():
-            cursors = [
-                driver.cursor(binary=True).execute(text, given, prepare=True)
-                for text, given in told
-            ]
-        return [cursor.fetchall() for cursor in cursors]
-
-
-def _rendered(
-    statement: Select[Any], connection: Connection, values: Mapping[str, Any]
-) -> tuple[Any, Mapping[str, Any]]:
-    """A statement as the driver takes it, each of its lists as so many parameters."""
-    lists = {name: value for name, value in values.items() if isinstance(value, list)}
-    sizes = tuple((name, len(value)) for name, value in lists.items())
-    text, fixed, named = _expanded(statement, connection.dialect, sizes)
-    single = {**fixed, **{name: value for name, value in values.items() if name not in lists}}
-    for name, places in named.items():
-        single.update(zip(places, lists[name], strict=True))
-    # The driver would send small numbers and large ones as types of their own, and each choice of
-    # types is a statement to be prepared.
-    return text, {n: Int8(v) if v.__class__ is int else v for n, v in single.items()}
-
-
-@lru_cache(maxsize=1_000)
-def _expanded(
-    statement: Select[Any], dialect: Dialect, sizes: tuple[tuple[str, int], ...]
-) -> tuple[str, Mapping[str, Any], Mapping[str, Sequence[str]]]:
-    """The text of a statement with lists of some sizes, its constants, and each list's places."""
-    compiled = statement.compile(dialect=dialect)
-    assert isinstance(compiled, SQLCompiler), "a question is SQL"
-    lists = {name: [None] * size for name, size in sizes}
-    fixed = {name: value for name, value in compiled.params.items() if value is not None}
-    state = compiled.construct_expanded_state({**dict.fromkeys(compiled.params), **lists})
-    return state.statement, fixed, state.parameter_expansion
-
-
-def _psycopg(connection: Connection) -> psycopg.Connection[Any] | None:
-    """The driver's connection, where the database is PostgreSQL."""
-    driver = connection.connection.driver_connection
-    return driver if isinstance(driver, psycopg.Connection) else None
-
-
-@contextmanager
-def _raised_alike() -> Iterator[None]:
-    """Raise what the driver raises as SQLAlchemy would."""
-    try:
-        yield
-    except psycopg.IntegrityError as error:
-        raise IntegrityError(None, None, error) from error
-    except psycopg.OperationalError as error:
-        raise OperationalError(None, None, error) from error
-    except psycopg.Error as error:
-        raise DBAPIError(None, None, error) from error
 
 
 def sqlite_path(url: str) -> Path | None:
@@ -325,6 +240,8 @@ def _begin_postgresql(connection: Connection) -> None:
             f"SET LOCAL worthwhile.tenant = '{options['tenant'] or ''}';"
             f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT_SECONDS}s'"
         )
+        if not options.get("durable", True):
+            begin += ";SET LOCAL synchronous_commit = off"
     connection.exec_driver_sql(begin)
 
 
@@ -336,7 +253,11 @@ def _set_up_sqlite(connection: sqlite3.Connection, record: object) -> None:
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    writes = connection.get_execution_options().get("writes", False)
+    options = connection.get_execution_options()
+    writes = options.get("writes", False)
+    if writes:
+        waits = "FULL" if options["durable"] else "NORMAL"
+        connection.exec_driver_sql(f"PRAGMA synchronous={waits}")
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 

@@ -28,24 +28,21 @@ leases = Table(
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """Something to do again and again; `step` says whether there is more to do at once.
+    """Something to do again and again.
 
-    When it has found nothing it rests for its pause, and at least `rest` times the work that
-    looking was: that is more the more organisations there are. Where more is likely to come soon
-    after something was found, the first pause is `first_pause_seconds`, and each is twice the last.
+    `step` says whether there is more to do at once, or in how many seconds there may be; without
+    more the task rests for its pause.
     """
 
     name: str
-    step: Callable[[], bool]
+    step: Callable[[], bool | float]
     pause_seconds: float
-    rest: float = 0.0
-    first_pause_seconds: float | None = None
 
-    def pause_after(self, pause: float, work: float) -> float:
-        """How long to rest after a pause and then so much work in vain."""
-        first = self.pause_seconds if self.first_pause_seconds is None else self.first_pause_seconds
-        longer = min(2 * pause, self.pause_seconds) if pause else first
-        return max(longer, min(self.rest * work, MAX_PAUSE_SECONDS))
+    def pause_after(self, told: bool | float) -> float:
+        """How long to rest after a step that told this."""
+        if isinstance(told, bool):
+            return 0.0 if told else self.pause_seconds
+        return told
 
 
 class Workers:
@@ -79,10 +76,7 @@ class Workers:
         pause = 0.0
         while not self._stopping.is_set():
             try:
-                # What this thread did, and not how long others kept it waiting.
-                began = time.thread_time()
-                more = self._lead(task.name) and task.step()
-                pause = 0.0 if more else task.pause_after(pause, time.thread_time() - began)
+                pause = task.pause_after(self._lead(task.name) and task.step())
             except Exception as error:  # A task must outlive whatever one step meets.
                 pause = min(max(pause, 0.5) * 2, MAX_PAUSE_SECONDS)
                 log("workers").warning("step-failed", task=task.name, error=str(error)[:500])

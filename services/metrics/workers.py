@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -32,9 +33,11 @@ from shared.workers import MAX_PAUSE_SECONDS, Task, Workers
 
 PAUSE_SECONDS = 0.5
 # While events come in a segment may be whole at any moment.
-CELLS_PAUSE_SECONDS = 0.01
-CELLS_REST = 10
-ASKING_SECONDS = 0.1
+FIRST_LOOK_SECONDS = 0.01
+LONGER = 1.05
+# Looking in vain takes no more than this part of a core.
+LOOKING_SHARE = 0.1
+ASKING_SECONDS = 0.5
 FORGETTING_SECONDS = 60.0
 TELLING_PAUSE_SECONDS = 5.0
 READ_BACK_PAUSE_SECONDS = 60.0
@@ -63,47 +66,66 @@ def read_back_step(ledger: Ledger, read_back: ReadBack) -> bool:
     return False
 
 
-class Building:
-    """Builds the cells of every tenant, and remembers where those stand that lack none.
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """When a tenant is looked at next, in monotonic seconds, and after what pause that is."""
 
-    They are looked at again when a segment is whole, when a rule changed, and once in a while: a
-    command may have dropped their cells.
+    at: float = 0.0
+    pause: float = 0.0
+
+
+class Building:
+    """Builds the cells of every tenant, one look at a time: at the one whose turn has come.
+
+    A tenant for whom something was built is looked at again at once, and then after pauses that
+    grow. It is remembered where those stand that lack nothing: what they have is looked at again
+    when a segment is whole, when a rule changed, and once in a while, since a command may have
+    dropped their cells.
     """
 
     def __init__(self, ledger: Ledger, segment_size: int = SEGMENT) -> None:
         self._ledger, self._segment_size = ledger, segment_size
-        self._tenants: list[UUID] = []
+        self._turns: dict[UUID, Turn] = {}
         self._stand: dict[UUID, tuple[int, Any]] = {}
-        self._resting: dict[UUID, tuple[float, float]] = {}
         self._wanted: tuple[UUID | None, Any, list[Series]] = None, None, []
         self._asks_at = self._forgets_at = 0.0
 
-    def step(self) -> bool:
-        """Build the next cells of every tenant; True where some were built."""
+    def step(self) -> float:
+        """Look at one tenant and build what it lacks; in how many seconds the next turn comes."""
         now = time.monotonic()
         if now >= self._asks_at:
-            self._tenants, self._asks_at = _tenants(self._ledger), now + ASKING_SECONDS
+            self._turns = {one: self._turns.get(one, Turn()) for one in _tenants(self._ledger)}
+            self._asks_at = now + ASKING_SECONDS
         if now >= self._forgets_at:
             self._forgets_at = now + FORGETTING_SECONDS
             self._stand.clear()
-        return sum(self._tried(tenant_id) for tenant_id in self._tenants) > 0
+        if self._turns:
+            first = min(self._turns, key=lambda one: self._turns[one].at)
+            if self._turns[first].at <= now:
+                self._turns[first] = self._looked_at(first, self._turns[first].pause)
+        next_at = min((turn.at for turn in self._turns.values()), default=self._asks_at)
+        return max(min(next_at, self._asks_at) - time.monotonic(), 0.0)
 
-    def _tried(self, tenant_id: UUID) -> int:
-        """How many segments were built; one organisation's trouble is not the others'."""
-        until, pause = self._resting.get(tenant_id, (0.0, 0.0))
-        if time.monotonic() < until:
-            return 0
+    def _looked_at(self, tenant_id: UUID, pause: float) -> Turn:
+        """The next turn of a tenant after this one; one's trouble is not the others'."""
+        # What this thread does, and not how long others keep it waiting.
+        began = time.thread_time()
         try:
             built = self.build_some(tenant_id)
         except Exception as error:
             pause = min(max(2 * pause, PAUSE_SECONDS), MAX_PAUSE_SECONDS)
-            self._resting[tenant_id] = time.monotonic() + pause, pause
             log("workers").warning(
                 "building-failed", tenant_id=str(tenant_id), error=str(error)[:500]
             )
-            return 0
-        self._resting.pop(tenant_id, None)
-        return built
+        else:
+            least = (time.thread_time() - began) / LOOKING_SHARE
+            pause = 0.0 if built else self._longer(pause, least)
+        return Turn(time.monotonic() + pause, pause)
+
+    def _longer(self, pause: float, least: float) -> float:
+        """The pause after one that was in vain: at most as long as all together may look."""
+        most = max(PAUSE_SECONDS, len(self._turns) * least)
+        return min(max(LONGER * pause, FIRST_LOOK_SECONDS, least), most, MAX_PAUSE_SECONDS)
 
     def build_some(self, tenant_id: UUID) -> int:
         """Build the next segments of one tenant's cells; how many were built."""
@@ -193,9 +215,7 @@ def create_workers(
     again = Task(
         "metrics.read-back", lambda: read_back_step(ledger, read_back), READ_BACK_PAUSE_SECONDS
     )
-    build = Task(
-        "metrics.cells", Building(ledger).step, PAUSE_SECONDS, CELLS_REST, CELLS_PAUSE_SECONDS
-    )
+    build = Task("metrics.cells", Building(ledger).step, PAUSE_SECONDS)
     tell = Task("metrics.restated", Telling(ledger).step, TELLING_PAUSE_SECONDS)
     return Workers(
         ledger.database, [translate, ask, again, carry_on, reconcile, build, tell, forget]

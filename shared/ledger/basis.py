@@ -19,9 +19,9 @@ from sqlalchemy import (
     type_coerce,
 )
 
+from shared.asking import ask_together
 from shared.chain import EMPTY_CHAIN
 from shared.clock import from_micros, to_micros
-from shared.database import ask_together
 from shared.errors import UNKNOWN_BASIS
 from shared.ledger.tables import batches, heads
 

@@ -16,8 +16,8 @@ from msgspec.structs import force_setattr
 from sqlalchemy import Connection, RowMapping, bindparam, insert, select, update
 
 from shared import chain
+from shared.asking import in_one_go
 from shared.clock import to_micros
-from shared.database import in_one_go
 from shared.events import Event
 from shared.ledger.arrays import column
 from shared.ledger.basis import Basis

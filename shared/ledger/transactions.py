@@ -12,8 +12,9 @@ from sqlalchemy import ColumnElement, Connection, bindparam, func, null, select
 from sqlalchemy.exc import IntegrityError
 
 from shared import chain
+from shared.asking import Rows, ask_together
 from shared.clock import MICROSECOND, Clock, from_micros
-from shared.database import Database, Rows, ask_together, insert_once
+from shared.database import Database, insert_once
 from shared.errors import CONFLICT, STALE, UNAVAILABLE
 from shared.events import Event, NewEvent, Payload, event, name_of
 from shared.ids import new_id

@@ -16,8 +16,8 @@ from fastapi.concurrency import run_in_threadpool
 from pydantic import Field
 from sqlalchemy import BigInteger, BindParameter, String, bindparam, select, type_coerce
 
+from shared.asking import ask_together
 from shared.clock import from_micros
-from shared.database import ask_together
 from shared.events import Event
 from shared.ledger import EMPTY_BASIS, Ledger
 from shared.ledger.basis import BARE, named, position_in, told

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
-from uuid import UUID
+from itertools import pairwise
+from uuid import UUID, uuid4
 
 import pytest
 
@@ -101,9 +103,38 @@ def test_dropped_cells_are_built_again_after_a_while(
     before = segments(ledger, key)
     with ledger.database.write(key.tenant_id) as connection:
         drop_cells(connection, key.tenant_id)
-    while building.step():
+    while building.step() == 0:
         pass
     assert segments(ledger, key) == before != []
+
+
+def test_whoever_is_idle_is_looked_at_seldom_and_makes_no_other_wait(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    busy, *idle = [uuid4() for _ in range(20)]
+    monkeypatch.setattr(workers, "_tenants", lambda ledger: [busy, *idle])
+    now = 1_000.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    monkeypatch.setattr(time, "thread_time", lambda: now)
+    looks: list[tuple[UUID, float]] = []
+
+    def look(tenant_id: UUID) -> int:
+        nonlocal now
+        looks.append((tenant_id, now))
+        now += 0.001
+        # Somebody's segment is whole five times a second.
+        return int(tenant_id == busy and int(now * 5) != int((now - 0.02) * 5))
+
+    building = Building(ledger, SEGMENT)
+    monkeypatch.setattr(building, "build_some", look)
+    while now < 1_030.0:
+        now += building.step()
+    late = [(tenant_id, at) for tenant_id, at in looks if at > 1_020.0]
+    times = [at for tenant_id, at in late if tenant_id == busy]
+    assert max(after - before for before, after in pairwise(times)) < 0.04
+    # An idle one half a second after the last time, as soon as it stood still for long enough.
+    for tenant_id in idle:
+        assert 15 <= sum(one == tenant_id for one, _ in late) <= 20
 
 
 def test_trouble_of_one_organisation_is_not_that_of_others(
@@ -126,8 +157,7 @@ def test_trouble_of_one_organisation_is_not_that_of_others(
 
     monkeypatch.setattr(workers, "fold_next", failing)
     building = Building(ledger, SEGMENT)
-    assert building.step()
-    while building.step():
+    while building.step() == 0:
         pass
     assert tried.count(troubled.tenant_id) == 1
     assert [bool(segments(ledger, key)) for key in keys] == [key is not troubled for key in keys]

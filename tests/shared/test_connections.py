@@ -11,7 +11,8 @@ import pytest
 from sqlalchemy import Connection, Integer, bindparam, select, text
 
 from shared import database
-from shared.database import Database, ask_together
+from shared.asking import ask_together
+from shared.database import Database
 from shared.errors import Refusal
 from tests.support.postgresql import SERVICE, PostgreSQL
 

@@ -32,13 +32,10 @@ class Steps:
     """A task that is counted; it has more to do until it is told that there is nothing."""
 
     def __init__(self) -> None:
-        self.count, self.more, self.takes = 0, True, 0.0
+        self.count, self.more = 0, True
         self.done = threading.Event()
 
     def __call__(self) -> bool:
-        until = time.thread_time() + self.takes
-        while time.thread_time() < until:
-            pass
         self.count += 1
         self.done.set()
         return self.more
@@ -46,9 +43,9 @@ class Steps:
 
 @contextmanager
 def working(
-    database: Database, step: Callable[[], bool], pause: float = 0.01, **more: float
+    database: Database, step: Callable[[], bool | float], pause: float = 0.01
 ) -> Iterator[None]:
-    workers = Workers(database, [Task("test", step, pause, **more)])
+    workers = Workers(database, [Task("test", step, pause)])
     workers.start()
     yield
     workers.stop()
@@ -71,30 +68,34 @@ def test_a_task_is_done_by_one_process_until_its_lease_is_over(database: Databas
     assert first.count == before
 
 
-def test_a_task_that_finds_nothing_rests_longer_than_it_looked(database: Database) -> None:
+def test_a_task_that_found_something_goes_on_at_once(database: Database) -> None:
+    found = Steps()
+    with working(database, found, pause=60):
+        for _ in range(3):
+            assert found.done.wait(10)
+            found.done.clear()
+
+
+def test_a_task_that_finds_nothing_rests(database: Database) -> None:
     idle = Steps()
-    idle.more, idle.takes = False, 0.1
-    with working(database, idle, rest=20):
+    idle.more = False
+    with working(database, idle, pause=60):
         assert idle.done.wait(10)
-        time.sleep(1.0)
+        time.sleep(0.5)
         assert idle.count == 1
 
 
-def test_a_task_that_found_something_looks_again_soon(database: Database) -> None:
-    found = Steps()
-    with working(database, found, pause=60, first_pause_seconds=0.01):
-        assert found.done.wait(10)
-        found.more = False
+def test_a_task_may_say_when_there_may_be_more(database: Database) -> None:
+    asked = threading.Event()
+
+    def soon() -> float:
+        asked.set()
+        return 0.01
+
+    with working(database, soon, pause=60):
         for _ in range(3):
-            found.done.clear()
-            assert found.done.wait(10)
-
-
-def test_pauses_grow_from_the_first_to_the_longest() -> None:
-    task = Task("test", lambda: False, 0.5, 10, first_pause_seconds=0.1)
-    assert [task.pause_after(pause, 0.0) for pause in (0.0, 0.1, 0.2, 0.4)] == [0.1, 0.2, 0.4, 0.5]
-    assert task.pause_after(0.0, 0.2) == 2.0
-    assert Task("test", lambda: False, 0.5).pause_after(0.0, 9.0) == 0.5
+            assert asked.wait(10)
+            asked.clear()
 
 
 def test_a_task_that_fails_is_tried_again(database: Database) -> None:

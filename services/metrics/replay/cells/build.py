@@ -116,7 +116,8 @@ def write(database: Database, folded: Folded) -> None:
     if folded.segments == 0:
         return
     tenant_id, due, first = folded.tenant_id, folded.due, folded.first
-    with database.write(tenant_id) as connection:
+    # What is lost with the database's machine is built again.
+    with database.write(tenant_id, durable=False) as connection:
         if first == 0:
             for one in due:
                 row = {"tenant_id": tenant_id, "series_id": one.id, "spec": one.spec, "segments": 0}

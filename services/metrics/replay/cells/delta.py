@@ -27,7 +27,7 @@ from sqlalchemy import (
 from services.metrics.replay.cells.sheet import Sheet, Told
 from services.metrics.replay.knowledge import Condition, Ground, Knowledge, in_range
 from services.metrics.tables import excluded
-from shared.database import Rows, ask_together
+from shared.asking import Rows, ask_together, many_rows
 from shared.ledger.tables import events
 from shared.periods import Calendar
 
@@ -53,7 +53,7 @@ IN_RUN = (
 )
 NAMED = events.c.name.in_(bindparam("names", expanding=True))
 # A run is short and has a few types; as a case, no planner goes by them.
-_NAMED_IN_RUN = IN_RUN.where(case((NAMED, true()), else_=false()))
+_NAMED_IN_RUN = many_rows(IN_RUN.where(case((NAMED, true()), else_=false())))
 # Events that cease to count in a run, or begin to again.
 MOVES = (
     excluded.c.tenant_id == _TENANT,

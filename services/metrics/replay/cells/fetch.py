@@ -15,7 +15,7 @@ from services.metrics.replay.cells.tail import Tail, tail_behind
 from services.metrics.replay.frame import Frame
 from services.metrics.replay.raw import Reading
 from services.metrics.tables import cells, series
-from shared.database import Rows, ask_together
+from shared.asking import Rows, ask_together
 from shared.periods import ONE_DAY
 
 _BODIES = (

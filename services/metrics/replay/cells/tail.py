@@ -24,8 +24,8 @@ from services.metrics.replay.frame import Frame
 from services.metrics.replay.knowledge import within
 from services.metrics.replay.raw import Reading
 from services.metrics.replay.rules import rules
+from shared.asking import Rows, ask_together
 from shared.clock import midnight_utc, to_micros
-from shared.database import Rows, ask_together
 from shared.ledger.tables import events
 
 _MOMENT = type_coerce(events.c.occurred_at, BigInteger)
