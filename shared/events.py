@@ -10,6 +10,8 @@ from typing import Any, TypeVar
 from msgspec import Struct
 from pydantic import BaseModel, ConfigDict
 
+from shared.clock import EPOCH
+
 Json = dict[str, Any]
 
 
@@ -56,12 +58,13 @@ class NewEvent(Struct, frozen=True, kw_only=True, gc=False):
 class Event(NewEvent, frozen=True, kw_only=True, gc=False):
     """A fact of the ledger: a new event with its place in the order and its recording time.
 
-    `leaf` is the hash of all else that it says, in which `salts` hide what is personal.
+    `leaf` is the hash of all else that it says, in which `salts` hide what is personal. One that
+    was not stored yet has no place.
     """
 
-    position: int
-    recorded_at: datetime
     leaf: bytes
+    position: int = 0
+    recorded_at: datetime = EPOCH
     salts: Mapping[str, bytes] = {}
 
 

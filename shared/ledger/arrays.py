@@ -68,7 +68,10 @@ def _packed(values: Sequence[Any], kind: Kind) -> bytes:
     if kind == "bigint":
         return struct.pack("!" + "iq" * len(values), *chain(*zip(repeat(8), values)))
     encoded = [value.encode() for value in values] if kind == "text" else values
-    return b"".join([part for value in encoded for part in (_LENGTH.pack(len(value)), value)])
+    parts = [b""] * (2 * len(encoded))
+    parts[::2] = map(_LENGTH.pack, map(len, encoded))
+    parts[1::2] = encoded
+    return b"".join(parts)
 
 
 class PackedArray:

@@ -209,6 +209,8 @@ def _idle(caller: Caller, positions: Sequence[int]) -> dict[int, str]:
 
 def _outcome(event: NewEvent, outcome: Outcome, idle: Mapping[int, str]) -> Told:
     told = Told(event.event_id, outcome.status, outcome.position)
+    if outcome.status == "accepted":
+        return told
     if outcome.status == "conflict":
         detail = (
             f"The event {event.event_id!r} of {event.source!r} is known with other content; "

@@ -32,6 +32,7 @@ class _Plain(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     sequence: Annotated[str, msgspec.Meta(max_length=MAX_PLAIN)] = ""
 
 
+_NESTED = {dict, list}
 _DECODER = msgspec.json.Decoder(list[_Plain], float_hook=Decimal)
 
 
@@ -70,13 +71,14 @@ def _event(
     if moment.__class__ is not datetime or moment > latest:
         return None
     data = item.data
-    for value in data.values():
-        if value.__class__ is dict or value.__class__ is list:
-            return None
-    checked, wrong = check_data(kind, data)
-    if wrong or not (item.source.strip() and item.id.strip() and item.type.strip()):
+    if not _NESTED.isdisjoint(map(type, data.values())):
         return None
-    personal = {name: str(checked.pop(name)) for name in kind.personal if name in checked}
+    checked, wrong = check_data(kind, data)
+    if wrong or item.source.isspace() or item.id.isspace():
+        return None
+    personal: Mapping[str, str] = {}
+    if kind.personal:
+        personal = {name: str(checked.pop(name)) for name in kind.personal if name in checked}
     return NewEvent(
         source=item.source, event_id=item.id, sequence=item.sequence, name=kind.name,
         schema_number=kind.schema_number, subject=item.subject, occurred_at=moment,
