@@ -29,7 +29,7 @@ from shared.ledger.archive import register_tenant
 from shared.ledger.rebuild import rebuild as rebuild_projections
 from shared.ledger.rebuild import tenant_ids
 from shared.ledger.tables import heads
-from shared.ledger.transactions import Projector
+from shared.ledger.transactions import Objecting, Projector, nothing_is_wrong
 from shared.ledger.verify import verify as verify_ledger
 from shared.migrations import (
     SchemaTooNew,
@@ -62,6 +62,8 @@ class Service:
     create_workers: Callable[[ServiceSettings, Ledger], Workers] | None = None
     # Columns about a `tenant` that are asked with the basis of every view.
     beside: Sequence[ColumnElement[Any]] = ()
+    # What is wrong with new events of a batch, although their identity is new.
+    object_to: Objecting = nothing_is_wrong
     # Makes anew what is kept beside the projections and comes from the ledger alone.
     rebuild_beside: Callable[[Ledger, UUID, Callable[[int, int], None]], None] | None = None
 
@@ -76,7 +78,7 @@ class Service:
         clock = self._clock(settings, database)
         ledger = Ledger(
             database, clock, self.project, source=f"/{self.name}", simulated=settings.simulate,
-            beside=self.beside,
+            beside=self.beside, object_to=self.object_to,
         )  # fmt: skip
         return database, ledger
 

@@ -28,6 +28,7 @@ from services.metrics.commands.inbox import Addresses, Inbox
 from services.metrics.commands.intake import Intake
 from services.metrics.commands.reading_back import ReadsBack
 from services.metrics.projections import project
+from services.metrics.projections.observed import overlapping
 from services.metrics.queries.kept_types import KeptTypes
 from services.metrics.replay.rules import STAMP
 from services.metrics.settings import MetricsSettings
@@ -126,5 +127,6 @@ SERVICE = Service(
     create_app=create_app,
     create_workers=create_workers,
     beside=STAMP,
+    object_to=overlapping,
     rebuild_beside=workers.rebuild_cells,
 )

@@ -101,6 +101,13 @@ spans = Table(
     *_known(),
     Column("first_occurred_at", Instant, nullable=False),
 )  # fmt: skip
+# Where figures that are observed as such stand, so that a second one is seen.
+figures = Table(
+    "figures", metadata,
+    Column("tenant_id", Uuid, primary_key=True),
+    Column("place", Hash, primary_key=True),
+    Column("position", Position, primary_key=True, autoincrement=False),
+)  # fmt: skip
 baselines = Table(
     "baselines", metadata,
     Column("tenant_id", Uuid, primary_key=True),
@@ -149,8 +156,8 @@ restated = Table(
 )  # fmt: skip
 
 PROJECTIONS = (
-    metric_versions, calendars, sources, event_types, excluded, retractions, spans, baselines,
-    backfills, cut_overs, bases, restated,
+    metric_versions, calendars, sources, event_types, excluded, retractions, spans, figures,
+    baselines, backfills, cut_overs, bases, restated,
 )  # fmt: skip
 
 # Counted for people who run this; it has no past and is not part of any figure.

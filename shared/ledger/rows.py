@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain as chained
@@ -18,6 +18,7 @@ from sqlalchemy import Connection, RowMapping, bindparam, insert, select, update
 from shared import chain
 from shared.asking import in_one_go
 from shared.clock import to_micros
+from shared.errors import Fault
 from shared.events import Event
 from shared.ledger.arrays import column
 from shared.ledger.basis import Basis
@@ -39,14 +40,20 @@ _SQLITE_INSERT_MANY = _SQLITE_INSERT + f", {_ROW}" * (_SQLITE_ROWS - 1)
 _NEW_BATCH = insert(batches)
 _MOVED_HEAD = update(heads).where(heads.c.tenant_id == bindparam("tenant"))
 Identity = tuple[str, str, str]
+# What is wrong with new events, of whose facts some sequences are stored.
+Objector = Callable[[Sequence[Event], Mapping[Family, Collection[str]]], Mapping[Identity, Fault]]
 
 
 class Outcome(Struct, frozen=True, gc=False):
-    """What became of one event of a batch; `position` is where its identity stands."""
+    """What became of one event of a batch; `position` is where its identity stands.
+
+    A conflict without position is none of its identity: `fault` says what it contradicts.
+    """
 
     status: Literal["accepted", "duplicate", "conflict"]
     position: int
     event: Event | None = None
+    fault: Fault | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,14 +83,18 @@ def read_event(row: RowMapping) -> Event:
 
 
 def insert_events(
-    connection: Connection, tenant_id: UUID, batch: Ready, head: Basis, recorded_at: datetime
-) -> Inserted:
+    connection: Connection, tenant_id: UUID, batch: Ready, head: Basis, recorded_at: datetime,
+    object_to: Objector,
+) -> Inserted:  # fmt: skip
     """Insert those events whose identity is new, with dense positions after the head, and seal it.
 
-    The head's lock is held, so that what is looked up here stays so until the commit.
+    The head's lock is held, so that what is looked up here stays so until the commit. What
+    `object_to` finds wrong with some is their outcome instead.
     """
     versions = _versions(connection, tenant_id, batch)
-    if not versions and not batch.repeats:
+    plain = not versions and not batch.repeats
+    wrong = object_to(batch.events, versions) if plain else {}
+    if plain and not wrong:
         basis = _extend(connection, tenant_id, batch, head, recorded_at)
         outcomes = [Outcome("accepted", e.position, e) for e in batch.events]
         return Inserted(outcomes, batch.events, basis)
@@ -95,9 +106,16 @@ def insert_events(
     ]
     known = _known_to(firsts, _look_up(connection, tenant_id, again) if again else {})
     fresh = [event for identity, event in firsts.items() if identity not in known]
+    wrong = wrong if plain else object_to(fresh, versions)
+    fresh = [event for event in fresh if event.identity not in wrong] if wrong else fresh
     left = laid_out(fresh, pack=bool(batch.packed))
     basis = _extend(connection, tenant_id, left, head, recorded_at) if fresh else head
-    outcomes = [_outcome(event, firsts[event.identity], known) for event in batch.events]
+    outcomes = [
+        Outcome("conflict", 0, None, wrong[event.identity])
+        if event.identity in wrong
+        else _outcome(event, firsts[event.identity], known)
+        for event in batch.events
+    ]
     return Inserted(outcomes, fresh, basis, _said_again(fresh, versions))
 
 

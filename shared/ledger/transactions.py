@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, Literal, TypeVar
 from uuid import UUID
 
@@ -15,12 +16,12 @@ from shared import chain
 from shared.asking import Rows, ask_together
 from shared.clock import MICROSECOND, Clock, from_micros
 from shared.database import Database, insert_once
-from shared.errors import CONFLICT, STALE, UNAVAILABLE
+from shared.errors import CONFLICT, STALE, UNAVAILABLE, Fault
 from shared.events import Event, NewEvent, Payload, event, name_of
 from shared.ids import new_id
 from shared.ledger.basis import Bases, Basis, named, told
 from shared.ledger.ready import Family, Ready, joined, laid_out, ready
-from shared.ledger.rows import LOOKUP_CHUNK, Outcome, insert_events, read_event
+from shared.ledger.rows import LOOKUP_CHUNK, Identity, Outcome, insert_events, read_event
 from shared.ledger.tables import events, heads, tenants
 
 _Found = TypeVar("_Found")
@@ -37,6 +38,10 @@ class LedgerOpened(Payload):
 
 
 Projector = Callable[["Transaction", Sequence[Event]], None]
+# What is wrong with new events of a batch, although their identity is new; see `Objector`.
+Objecting = Callable[
+    ["Transaction", Sequence[Event], Mapping[Family, Collection[str]]], Mapping[Identity, Fault]
+]
 
 # Statements that stay: making them anew takes as long as the database takes to answer them.
 _HEAD = heads.c.tenant_id == bindparam("tenant")
@@ -175,8 +180,9 @@ class Transaction(View):
         recorded_at = self._recorded_at()
         try:
             inserted = insert_events(
-                self.connection, self.tenant_id, batch, self.basis, recorded_at
-            )
+                self.connection, self.tenant_id, batch, self.basis, recorded_at,
+                partial(self._ledger.object_to, self),
+            )  # fmt: skip
         except IntegrityError as error:
             raise STALE.refusal("Someone else changed this meanwhile; read it again.") from error
         if inserted.events:
@@ -204,6 +210,13 @@ class Transaction(View):
         )
 
 
+def nothing_is_wrong(
+    transaction: Transaction, fresh: Sequence[Event], versions: Mapping[Family, Collection[str]]
+) -> Mapping[Identity, Fault]:
+    """Of a service whose facts never contradict each other."""
+    return {}
+
+
 class Ledger:
     """The ledgers of all tenants of one service."""
 
@@ -216,6 +229,7 @@ class Ledger:
         source: str,
         simulated: bool = False,
         beside: Sequence[ColumnElement[Any]] = (),
+        object_to: Objecting = nothing_is_wrong,
     ) -> None:
         # What every view needs is asked with its basis: columns about a `tenant`.
         self._bases = Bases(beside)
@@ -223,6 +237,7 @@ class Ledger:
         self.database = database
         self.clock = clock
         self.project = projector
+        self.object_to = object_to
         self.simulated = simulated
 
     def ready(self, new: Sequence[NewEvent], *, actor: str = "", correlation_id: str = "") -> Ready:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import msgspec
@@ -138,10 +138,7 @@ async def append(door: Door, offer: Offer, *, atomic: bool = False) -> list[Told
         try:
             outcomes = await group.append(caller.tenant_id, good, atomic=atomic)
         except RefusedWhole as refused:
-            known = sum(o.status == "conflict" for o in refused.outcomes)
-            raise CONFLICT.refusal(
-                f"{known} events are known with other content; nothing was stored."
-            ) from refused
+            raise _refused_whole(refused.outcomes) from refused
     again = [outcome.position for outcome in outcomes if outcome.status == "duplicate"]
     idle = await run_in_threadpool(_idle, caller, again) if again else {}
     remaining = iter(outcomes)
@@ -187,6 +184,18 @@ def _atomic_refusal(refusal: Refusal, read: Sequence[NewEvent | Rejected]) -> Re
     return refusal
 
 
+def _refused_whole(outcomes: Sequence[Outcome]) -> Refusal:
+    overlaps = tuple(
+        replace(outcome.fault, pointer=f"/{index}{outcome.fault.pointer}")
+        for index, outcome in enumerate(outcomes)
+        if outcome.fault is not None
+    )
+    known = sum(outcome.status == "conflict" for outcome in outcomes) - len(overlaps)
+    told = [f"{known} events are known with other content"] if known else []
+    told += [f"{len(overlaps)} figures are given by other facts"] if overlaps else []
+    return CONFLICT.refusal(f"{', '.join(told)}; nothing was stored.", overlaps)
+
+
 def _quarantine(caller: Caller, kept: Sequence[tuple[Any, Told]]) -> None:
     with caller.transaction() as transaction:
         for item, result in kept:
@@ -208,10 +217,12 @@ def _idle(caller: Caller, positions: Sequence[int]) -> dict[int, str]:
 
 
 def _outcome(event: NewEvent, outcome: Outcome, idle: Mapping[int, str]) -> Told:
-    told = Told(event.event_id, outcome.status, outcome.position)
+    told = Told(event.event_id, outcome.status, outcome.position or None)
     if outcome.status == "accepted":
         return told
-    if outcome.status == "conflict":
+    if outcome.fault is not None:
+        told.errors = (outcome.fault,)
+    elif outcome.status == "conflict":
         detail = (
             f"The event {event.event_id!r} of {event.source!r} is known with other content; "
             "send a restatement with a higher sequence."

@@ -44,6 +44,14 @@ EVENT_CONFLICT = problem(
 )  # fmt: skip
 
 
+FIGURE_OVERLAP = problem(
+    "figure-overlap", 409, "Another fact gives this figure",
+    "An event of this source gives the same figure for the same moment; both would count. What was "
+    "sent is kept in quarantine.",
+    "Restate the other event with a higher `sequence`, or retract it first.",
+)  # fmt: skip
+
+
 class Results(Wire):
     """What became of each event of a batch, in its order."""
 
@@ -114,7 +122,8 @@ async def push_events(
     binary mode (`ce-` headers, data as body), and for bulk `application/x-ndjson`, one event per
     line. Each event gets a result; one bad event never fails its neighbours, unless `atomic=true`.
     What is `accepted` is on disk. Single events answer 201, or 200 for a duplicate, 409 for a
-    conflict and 422 when invalid; batches 200.
+    conflict and 422 when invalid; batches 200. A plain figure (`metric.observed`) that another fact
+    of its source gives for the same moment is a conflict, too (`overlap`).
     """
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     door = await open_door(caller, backfill)
@@ -160,6 +169,7 @@ async def _single(request: Request, door: Door, item: Any) -> Response:
         )  # fmt: skip
     faults = tuple(result.errors)
     kind = EVENT_CONFLICT if result.status == "conflict" else INVALID
+    kind = FIGURE_OVERLAP if faults[0].code == "overlap" else kind
     return problem_response(request, kind, faults[0].detail, faults)
 
 

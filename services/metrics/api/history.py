@@ -170,7 +170,10 @@ def _change(caller: Caller, change: Change) -> Response:
 def close_backfill(
     backfill_id: str, body: Because, caller: Annotated[Caller, Depends(writes("events:write"))]
 ) -> Response:
-    """Close a backfill: its events count from here on; answers about earlier knowledge stay."""
+    """Close a backfill: its events count from here on; answers about earlier knowledge stay.
+
+    Refused while another fact that counts gives one of its plain figures.
+    """
     return _change(caller, BackfillClosed(backfill_id=backfill_id, reason=body.reason))
 
 

@@ -17,6 +17,7 @@ from services.metrics.domain.facts import (
     SourceCutOver,
     SourceCutOverLifted,
 )
+from services.metrics.projections.observed import overlaps_of
 from services.metrics.queries.backfills import Backfill, backfill
 from services.metrics.queries.bases import NamedBasis, named_basis
 from services.metrics.queries.cut_overs import (
@@ -25,12 +26,13 @@ from services.metrics.queries.cut_overs import (
     cut_over_list,
 )
 from services.metrics.queries.definitions import types
-from shared.errors import CONFLICT, NOT_FOUND, Refusal, invalid
+from shared.errors import CONFLICT, NOT_FOUND, Fault, Refusal, invalid
 from shared.ids import did_you_mean, new_id
 from shared.ledger import Transaction, View, new_event
 from shared.ledger.tables import events
 
 Change = BackfillClosed | BackfillDropped | BackfillReverted
+MAX_FAULTS = 100
 # From which state each change leads on.
 _FROM = {BackfillClosed: "open", BackfillDropped: "open", BackfillReverted: "closed"}
 
@@ -56,7 +58,26 @@ def change_backfill(transaction: Transaction, change: Change) -> Backfill:
     stream = f"backfill/{change.backfill_id}"
     transaction.record(stream, len(transaction.stream(stream)), [change])
     bring_up(transaction, change.backfill_id, counts=isinstance(change, BackfillClosed))
+    if isinstance(change, BackfillClosed):
+        _demand_no_overlap(transaction, present)
     return backfill(transaction, change.backfill_id)
+
+
+def _demand_no_overlap(transaction: Transaction, closed: Backfill) -> None:
+    """Refuse to let figures of a backfill count beside other facts that give them."""
+    found = overlaps_of(transaction, closed.id)
+    if found:
+        faults = [
+            Fault(
+                "/", f"{one[1]!r} and {other[1]!r} of {one[0]!r} give the same figure.", "overlap"
+            )
+            for one, other in found
+        ]
+        raise CONFLICT.refusal(
+            f"Figures of the backfill {closed.name!r} are given by other facts, too "
+            f"({len(found)}); retract one of each, within the backfill or not, and close it then.",
+            faults[:MAX_FAULTS],
+        )
 
 
 def demand_open(view: View, backfill_id: str) -> None:

@@ -44,6 +44,8 @@ class Prepared:
     encoding: str = ""
     events: list[NewEvent] = field(default_factory=list)
     absent_ids: list[str] = field(default_factory=list)
+    # The row that first gives each fact.
+    numbers: dict[str, int] = field(default_factory=dict)
 
     def apart(self, backfill: str) -> Prepared:
         """The same for a backfill: history that is loaded apart takes nothing back."""
@@ -51,11 +53,11 @@ class Prepared:
         return replace(self, events=events, absent_ids=[])
 
     def part(self, start: int, size: int) -> Prepared:
-        """A part of it, counted over its facts, then those that it no longer gives."""
-        beyond = max(start - len(self.events), 0)
-        rest = max(start + size - len(self.events), 0)
+        """A part of it, counted over what it no longer gives, then its facts."""
+        beyond = max(start - len(self.absent_ids), 0)
+        rest = max(start + size - len(self.absent_ids), 0)
         return replace(
-            self, events=self.events[start : start + size], absent_ids=self.absent_ids[beyond:rest]
+            self, events=self.events[beyond:rest], absent_ids=self.absent_ids[start : start + size]
         )
 
 
@@ -125,6 +127,7 @@ def prepare(
         encoding=table.encoding,
         events=[event for _, event in check.said.values()],
         absent_ids=[identity for identity in check.possible if identity not in check.said],
+        numbers={identity: number for identity, (number, _) in check.said.items()},
     )
 
 
@@ -167,6 +170,10 @@ class _Check:
         if before.content != event.content or before.personal != event.personal:
             detail = f"Row {number} says {event.event_id!r} otherwise than row {first}."
             self.faults.append(Fault(f"/rows/{number}", detail, "contradiction"))
+
+
+def _of_row(number: int, fault: Fault) -> Fault:
+    return Fault(f"/rows/{number}", f"Row {number}: {fault.detail}", fault.code)
 
 
 def _worded(fault: Fault, number: int) -> Fault:
@@ -229,7 +236,7 @@ def append_part(
         if before is not None and sequence_order(before.sequence) < order:
             gone = Retracted(source=source, event_id=identity, reason="not in a later export")
             new.append(("retracted", _retraction(transaction, gone)))
-    _append(transaction, new, report)
+    _append(transaction, new, prepared.numbers, report)
     report.position = transaction.position
 
 
@@ -246,8 +253,22 @@ def keep_report(transaction: Transaction, report: Report) -> None:
     )
 
 
-def _append(transaction: Transaction, new: Sequence[tuple[str, NewEvent]], report: Report) -> None:
+def _append(
+    transaction: Transaction, new: Sequence[tuple[str, NewEvent]], numbers: Lookup[str, int],
+    report: Report,
+) -> None:  # fmt: skip
     outcomes = transaction.append([event for _, event in new])
+    overlaps = [
+        _of_row(numbers[event.event_id], outcome.fault)
+        for (_, event), outcome in zip(new, outcomes, strict=True)
+        if outcome.fault is not None
+    ]
+    if overlaps:
+        raise CONFLICT.refusal(
+            f"Figures of the file are given by other facts ({len(overlaps)}); nothing was stored. "
+            f"{overlaps[0].detail}",
+            overlaps[:MAX_FAULTS],
+        )
     if any(outcome.status == "conflict" for outcome in outcomes):
         raise CONFLICT.refusal(
             "An export of the same moment was imported with other content; say when this one was "

@@ -174,7 +174,8 @@ def append_translation(
     for outcome, event in zip(outcomes, new, strict=True):
         if outcome.status == "conflict":
             detail = f"The event {event.event_id!r} is known with other content."
-            translation.faults.append((event.data, Fault("/id", detail, "conflict")))
+            fault = outcome.fault or Fault("/id", detail, "conflict")
+            translation.faults.append((event.data, fault))
     for item, fault in translation.faults:
         keep_in_quarantine(transaction, f"/sources/{described.key}", "quarantined", item, [fault])
     return sum(

@@ -34,6 +34,7 @@ from services.metrics.projections.counting import (
     supersede_versions,
 )
 from services.metrics.projections.first_data import move_spans
+from services.metrics.projections.observed import note_places
 from services.metrics.tables import (
     backfills,
     baselines,
@@ -59,6 +60,7 @@ def project(transaction: Transaction, appended: Sequence[Event]) -> None:
     if facts:
         move_spans(transaction, facts)
         supersede_versions(transaction, facts)
+        note_places(transaction, facts)
     for event in appended if own else ():
         if event.name in own and event.name not in _MOVES_NOTHING:
             _apply(transaction, event, payload_of(event))

@@ -1,0 +1,184 @@
+"""Figures of a spreadsheet's history: a source has one for a moment, and a second is refused."""
+
+from __future__ import annotations
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from tests.metrics.test_door_stories import post, source
+from tests.metrics.test_tables import upload
+from tests.metrics.test_webhooks import translated
+from tests.support.house import Key
+from tests.support.samples import event
+
+MARCH, APRIL, MORNING = "2024-03-31", "2024-04-30", "2024-03-31T08:00:00Z"
+HEADER = "row,figure,date,value\n"
+RULE = {"type": "metric.observed", "id": "{row}", "time": {"column": "date"},
+        "data": {"figure": "figure", "value": "value"}}  # fmt: skip
+TAKEN: tuple[str, list[str]] = ("accepted", [])
+OVERLAPS = ("conflict", ["overlap"])
+
+
+def figure(identity: str, value: int, time: str = MARCH, **data: Any) -> dict[str, Any]:
+    return event(identity, "metric.observed", time, **{"figure": "margin", "value": value, **data})
+
+
+def push(key: Key, *figures: dict[str, Any], **params: Any) -> list[tuple[str, list[str]]]:
+    """What became of each, and the codes of what is wrong with it."""
+    answer = key.post("metrics", "/v1/events", list(figures), params=params)
+    return [(r["status"], [e["code"] for e in r["errors"]]) for r in answer["results"]]
+
+
+def retract(key: Key, identity: str, **params: Any) -> None:
+    gone = {"source": "/crm", "event_id": identity, "reason": "of another plant"}
+    key.post("metrics", "/v1/retractions", gone, params=params)
+
+
+def opened(key: Key) -> str:
+    made: str = key.post("metrics", "/v1/backfills", {"name": "Past", "reason": "Excel"})["id"]
+    return made
+
+
+def test_a_second_figure_for_the_same_moment_is_refused_and_kept(key: Key) -> None:
+    assert push(key, figure("a", 7)) == [TAKEN]
+    assert push(key, figure("b", 8), figure("c", 9, APRIL)) == [OVERLAPS, TAKEN]
+    problem = key.refused(409, "POST", "metrics", "/v1/events", json=figure("b", 8))
+    assert problem["type"] == "/problems/figure-overlap"
+    assert "'a'" in problem["detail"]
+    (kept, again) = key.get("metrics", "/v1/quarantine")["items"]
+    assert kept["item"] == again["item"] == figure("b", 8)
+
+
+def test_two_figures_of_one_batch_do_not_both_count(key: Key) -> None:
+    assert push(key, figure("a", 7), figure("b", 8), figure("b", 8)) == [TAKEN, OVERLAPS, OVERLAPS]
+    both = [figure("c", 1, "2024-05-31"), figure("d", 1, "2024-05-31")]
+    refused = key.refused(409, "POST", "metrics", "/v1/events?atomic=true", json=both)
+    assert refused["errors"][0]["pointer"] == "/1/data/figure"
+    assert push(key, both[1]) == [TAKEN]
+
+
+def test_of_two_that_come_at_once_one_counts(key: Key) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        told = list(pool.map(lambda n: push(key, figure(f"s{n}", n)), range(8)))
+    assert sorted(status for ((status, _),) in told) == ["accepted", *["conflict"] * 7]
+
+
+def test_what_is_told_apart_does_not_overlap(key: Key) -> None:
+    """Another figure, field, subject, moment or source is another thing."""
+    others = [
+        figure("b", 7, figure="turnover"), figure("c", 7, region="north"),
+        figure("d", 7, _subject="plant/2"), figure("e", 7, MORNING),
+        {**figure("f", 7), "source": "/other"},
+    ]  # fmt: skip
+    assert push(key, figure("a", 7), *others) == [TAKEN] * 6
+
+
+def test_a_figure_is_said_again_under_its_own_id(key: Key) -> None:
+    assert push(key, figure("a", 7), figure("a", 7)) == [TAKEN, ("duplicate", [])]
+    assert push(key, figure("a", 8, _sequence="2")) == [TAKEN]
+    assert push(key, figure("a", 9, APRIL, _sequence="3"), figure("b", 9)) == [TAKEN] * 2
+    # A version that a higher one outranks counts nowhere, and may come late.
+    assert push(key, figure("a", 6, _sequence="1")) == [TAKEN]
+    assert push(key, figure("a", 6, _sequence="4")) == [OVERLAPS]
+
+
+def test_a_place_is_free_once_its_fact_is_gone(key: Key) -> None:
+    push(key, figure("a", 7))
+    retract(key, "a")
+    assert push(key, figure("b", 6)) == [TAKEN]
+    span = {"starts_at": "2024-01-01T00:00:00Z", "ends_at": "2025-01-01T00:00:00Z"}
+    whole_year = {"source": "/crm", "reason": "of another plant", **span}
+    key.post("metrics", "/v1/retractions", whole_year)
+    assert push(key, figure("c", 5)) == [TAKEN]
+
+
+def test_facts_may_change_places_in_one_batch(key: Key) -> None:
+    push(key, figure("a", 1), figure("b", 2, APRIL))
+    changed = [figure("a", 2, APRIL, _sequence="1"), figure("b", 1, _sequence="1")]
+    assert push(key, *changed) == [TAKEN] * 2
+    # One that finds its new place taken stays where it was, and nobody takes its place.
+    push(key, figure("c", 3, "2024-05-31"))
+    moves = [figure("d", 4), figure("b", 4, "2024-05-31", _sequence="2")]
+    assert push(key, *moves) == [OVERLAPS] * 2
+
+
+def test_history_in_a_backfill_overlaps_what_counts_and_what_is_in_it(key: Key) -> None:
+    push(key, figure("a", 7))
+    backfill = opened(key)
+    assert push(key, figure("b", 8), figure("c", 1, APRIL), backfill=backfill) == [OVERLAPS, TAKEN]
+    assert push(key, figure("d", 1, APRIL), backfill=backfill) == [OVERLAPS]
+
+
+def test_within_a_backfill_what_it_changes_is_changed(key: Key) -> None:
+    push(key, figure("a", 7), figure("b", 8, APRIL))
+    backfill = opened(key)
+    retract(key, "a", backfill=backfill)
+    moved = figure("b", 8, "2024-05-31", _sequence="1")
+    assert push(key, figure("c", 1), moved, backfill=backfill) == [TAKEN] * 2
+    assert push(key, figure("d", 1, APRIL), backfill=backfill) == [TAKEN]
+    assert push(key, figure("e", 1), figure("e", 1, APRIL)) == [OVERLAPS] * 2
+    closing = {"reason": "loaded"}
+    key.post("metrics", f"/v1/backfills/{backfill}/close", closing)
+    assert push(key, figure("f", 1), figure("g", 1, APRIL)) == [OVERLAPS] * 2
+
+
+def test_a_backfill_does_not_close_on_figures_that_came_meanwhile(key: Key) -> None:
+    backfill = opened(key)
+    push(key, figure("a", 1, APRIL), figure("b", 2), backfill=backfill)
+    assert push(key, figure("c", 1, APRIL)) == [TAKEN]
+    closing = f"/v1/backfills/{backfill}/close"
+    problem = key.refused(409, "POST", "metrics", closing, json={"reason": "loaded"})
+    assert problem["errors"][0]["code"] == "overlap"
+    assert key.get("metrics", f"/v1/backfills/{backfill}")["state"] == "open"
+    retract(key, "c", backfill=backfill)
+    assert key.post("metrics", closing, {"reason": "loaded"})["state"] == "closed"
+
+
+def test_a_stream_of_lines_is_no_way_around(key: Key) -> None:
+    lines = "\n".join(json.dumps(figure(name, 7)) for name in "ab")
+    answer = key.send("POST", "metrics", "/v1/events", content=lines.encode(),
+                      headers={"content-type": "application/x-ndjson"})  # fmt: skip
+    told = [json.loads(line) for line in answer.text.splitlines()]
+    assert told[0]["errors"][0]["code"] == "overlap"
+    assert told[-1]["summary"] == {"accepted": 1, "conflict": 1}
+
+
+def load(key: Key, rows: str, exported_at: str, **more: str) -> Any:
+    told: dict[str, Any] = {
+        "mapping": json.dumps({"events": [RULE]}),
+        "exported_at": exported_at,
+        **more,
+    }
+    return upload(key, (HEADER + rows).encode(), "a.csv", **told)
+
+
+@pytest.mark.parametrize("dry_run", ["true", "false"])
+def test_a_file_names_the_row_that_gives_a_figure_again(key: Key, dry_run: str) -> None:
+    rows = f"1,margin,{MARCH},7\n2,margin,{APRIL},8\n3,margin,{MARCH},9\n"
+    refused = load(key, rows, "2024-06-01T00:00:00Z", dry_run=dry_run)
+    assert refused.status_code == 409
+    (fault,) = refused.json()["errors"]
+    assert (fault["pointer"], fault["code"]) == ("/rows/4", "overlap")
+    assert load(key, f"1,margin,{MARCH},7\n", "2024-06-01T00:00:00Z").is_success
+
+
+def test_a_later_file_may_number_its_rows_anew(key: Key) -> None:
+    first = f"1,margin,{MARCH},7\n2,margin,{APRIL},8\n"
+    assert load(key, first, "2024-06-01T00:00:00Z").json()["accepted"] == 2
+    later = f"1,margin,2024-02-29,6\n2,margin,{MARCH},7\n3,margin,{APRIL},8\n"
+    changed = load(key, later, "2024-07-01T00:00:00Z").json()
+    assert (changed["restated"], changed["accepted"]) == (2, 1)
+    assert load(key, later, "2024-07-01T00:00:00Z").json()["unchanged"] == 3
+
+
+def test_a_webhook_that_gives_a_figure_again_stands_in_quarantine(key: Key) -> None:
+    address = source(key, "cloudevents", secrets=["s3cret-s3cret"])
+    for identity in "ab":
+        sent = figure(identity, 7, MORNING)
+        assert post(key, address, sent, authorization="Bearer s3cret-s3cret").status_code == 200
+    translated(key, 2)
+    (kept,) = key.get("metrics", "/v1/quarantine")["items"]
+    assert kept["errors"][0]["code"] == "overlap"
