@@ -11,7 +11,7 @@ import msgspec
 import psycopg
 from psycopg.types.numeric import Int8
 from sqlalchemy import Connection, Dialect, LargeBinary, Select, func, select
-from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.sql.compiler import SQLCompiler
 
 Rows = Sequence[Sequence[Any]]
@@ -65,7 +65,11 @@ def _asked_alone(connection: Connection, statement: Select[Any], values: Mapping
     if not statement.get_execution_options().get("many_rows"):
         return connection.execute(statement, values).all()
     whole, bytes_at = _as_one_text(statement)
-    rows: list[list[Any]] = msgspec.json.decode(connection.execute(whole, values).scalar_one())
+    try:
+        told = connection.execute(whole, values).scalar_one()
+    except DataError:  # Together they are more than SQLite holds in one value.
+        return connection.execute(statement, values).all()
+    rows: list[list[Any]] = msgspec.json.decode(told)
     for place in bytes_at:
         for row in rows:
             row[place] = bytes.fromhex(row[place])

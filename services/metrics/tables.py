@@ -105,8 +105,9 @@ spans = Table(
 figures = Table(
     "figures", metadata,
     Column("tenant_id", Uuid, primary_key=True),
-    Column("place", Hash, primary_key=True),
     Column("position", Position, primary_key=True, autoincrement=False),
+    Column("place", Hash, nullable=False),
+    Index("figures_by_place", "tenant_id", "place"),
 )  # fmt: skip
 baselines = Table(
     "baselines", metadata,

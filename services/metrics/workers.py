@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
+from heapq import heapify, heapreplace
 from typing import Any
 from uuid import UUID
 
@@ -38,6 +38,7 @@ LONGER = 1.05
 # Looking in vain takes no more than this part of a core.
 LOOKING_SHARE = 0.1
 ASKING_SECONDS = 0.5
+FAILED_SECONDS = 5.0
 FORGETTING_SECONDS = 60.0
 TELLING_PAUSE_SECONDS = 5.0
 READ_BACK_PAUSE_SECONDS = 60.0
@@ -66,14 +67,6 @@ def read_back_step(ledger: Ledger, read_back: ReadBack) -> bool:
     return False
 
 
-@dataclass(frozen=True, slots=True)
-class Turn:
-    """When a tenant is looked at next, in monotonic seconds, and after what pause that is."""
-
-    at: float = 0.0
-    pause: float = 0.0
-
-
 class Building:
     """Builds the cells of every tenant, one look at a time: at the one whose turn has come.
 
@@ -85,7 +78,11 @@ class Building:
 
     def __init__(self, ledger: Ledger, segment_size: int = SEGMENT) -> None:
         self._ledger, self._segment_size = ledger, segment_size
-        self._turns: dict[UUID, Turn] = {}
+        self._tenants: set[UUID] = set()
+        # When each is looked at next, in monotonic seconds, the next one first.
+        self._turns: list[tuple[float, UUID]] = []
+        # How long those rest for whom something was built not long ago.
+        self._pauses: dict[UUID, float] = {}
         self._stand: dict[UUID, tuple[int, Any]] = {}
         self._wanted: tuple[UUID | None, Any, list[Series]] = None, None, []
         self._asks_at = self._forgets_at = 0.0
@@ -94,38 +91,43 @@ class Building:
         """Look at one tenant and build what it lacks; in how many seconds the next turn comes."""
         now = time.monotonic()
         if now >= self._asks_at:
-            self._turns = {one: self._turns.get(one, Turn()) for one in _tenants(self._ledger)}
-            self._asks_at = now + ASKING_SECONDS
+            self._meet(set(_tenants(self._ledger)), now)
         if now >= self._forgets_at:
             self._forgets_at = now + FORGETTING_SECONDS
             self._stand.clear()
-        if self._turns:
-            first = min(self._turns, key=lambda one: self._turns[one].at)
-            if self._turns[first].at <= now:
-                self._turns[first] = self._looked_at(first, self._turns[first].pause)
-        next_at = min((turn.at for turn in self._turns.values()), default=self._asks_at)
-        return max(min(next_at, self._asks_at) - time.monotonic(), 0.0)
+        if self._turns and self._turns[0][0] <= now:
+            _, tenant_id = self._turns[0]
+            pause = self._looked_at(tenant_id)
+            heapreplace(self._turns, (time.monotonic() + pause, tenant_id))
+        next_at = min(self._turns[0][0], self._asks_at) if self._turns else self._asks_at
+        return max(next_at - time.monotonic(), 0.0)
 
-    def _looked_at(self, tenant_id: UUID, pause: float) -> Turn:
-        """The next turn of a tenant after this one; one's trouble is not the others'."""
+    def _meet(self, tenants: set[UUID], now: float) -> None:
+        """Give those a turn who are new, and none to those who are gone."""
+        if tenants != self._tenants:
+            kept = [turn for turn in self._turns if turn[1] in tenants]
+            self._turns = [*kept, *((now, one) for one in tenants - self._tenants)]
+            heapify(self._turns)
+            self._tenants = tenants
+        self._asks_at = now + ASKING_SECONDS
+
+    def _looked_at(self, tenant_id: UUID) -> float:
+        """How long a tenant rests after this look; one's trouble is not the others'."""
         # What this thread does, and not how long others keep it waiting.
-        began = time.thread_time()
+        began, pause = time.thread_time(), self._pauses.pop(tenant_id, MAX_PAUSE_SECONDS)
         try:
             built = self.build_some(tenant_id)
         except Exception as error:
-            pause = min(max(2 * pause, PAUSE_SECONDS), MAX_PAUSE_SECONDS)
             log("workers").warning(
                 "building-failed", tenant_id=str(tenant_id), error=str(error)[:500]
             )
-        else:
-            least = (time.thread_time() - began) / LOOKING_SHARE
-            pause = 0.0 if built else self._longer(pause, least)
-        return Turn(time.monotonic() + pause, pause)
-
-    def _longer(self, pause: float, least: float) -> float:
-        """The pause after one that was in vain: at most as long as all together may look."""
-        most = max(PAUSE_SECONDS, len(self._turns) * least)
-        return min(max(LONGER * pause, FIRST_LOOK_SECONDS, least), most, MAX_PAUSE_SECONDS)
+            return FAILED_SECONDS
+        least = (time.thread_time() - began) / LOOKING_SHARE
+        most = max(PAUSE_SECONDS, len(self._tenants) * least)
+        pause = 0.0 if built else min(max(LONGER * pause, FIRST_LOOK_SECONDS, least), most)
+        if pause < most:
+            self._pauses[tenant_id] = pause
+        return pause
 
     def build_some(self, tenant_id: UUID) -> int:
         """Build the next segments of one tenant's cells; how many were built."""

@@ -106,10 +106,16 @@ def insert_events(
     ]
     known = _known_to(firsts, _look_up(connection, tenant_id, again) if again else {})
     fresh = [event for identity, event in firsts.items() if identity not in known]
-    wrong = wrong if plain else object_to(fresh, versions)
+    wrong = dict(wrong if plain else object_to(fresh, versions))
     fresh = [event for event in fresh if event.identity not in wrong] if wrong else fresh
     left = laid_out(fresh, pack=bool(batch.packed))
     basis = _extend(connection, tenant_id, left, head, recorded_at) if fresh else head
+    # What is said again of an event that is refused is refused with it.
+    wrong = wrong | {
+        identity: wrong[said.identity]
+        for identity, said in known.items()
+        if isinstance(said, Event) and said.identity in wrong
+    }
     outcomes = [
         Outcome("conflict", 0, None, wrong[event.identity])
         if event.identity in wrong

@@ -14,7 +14,9 @@ from tests.metrics.test_webhooks import translated
 from tests.support.house import Key
 from tests.support.samples import event
 
-MARCH, APRIL, MORNING = "2024-03-31", "2024-04-30", "2024-03-31T08:00:00Z"
+MARCH, APRIL, MAY, JUNE = "2024-03-31", "2024-04-30", "2024-05-31", "2024-06-30"
+MORNING = "2024-03-31T08:00:00Z"
+BECAUSE = {"reason": "loaded"}
 HEADER = "row,figure,date,value\n"
 RULE = {"type": "metric.observed", "id": "{row}", "time": {"column": "date"},
         "data": {"figure": "figure", "value": "value"}}  # fmt: skip
@@ -99,10 +101,43 @@ def test_facts_may_change_places_in_one_batch(key: Key) -> None:
     push(key, figure("a", 1), figure("b", 2, APRIL))
     changed = [figure("a", 2, APRIL, _sequence="1"), figure("b", 1, _sequence="1")]
     assert push(key, *changed) == [TAKEN] * 2
-    # One that finds its new place taken stays where it was, and nobody takes its place.
-    push(key, figure("c", 3, "2024-05-31"))
-    moves = [figure("d", 4), figure("b", 4, "2024-05-31", _sequence="2")]
-    assert push(key, *moves) == [OVERLAPS] * 2
+
+
+def test_one_who_can_not_leave_keeps_its_place_and_hinders_nobody_else(key: Key) -> None:
+    push(key, figure("a", 1), figure("b", 2, APRIL), figure("c", 3, MAY), figure("d", 4, JUNE))
+    moves = [
+        figure("a", 2, APRIL, _sequence="1"), figure("b", 1, _sequence="1"),
+        figure("e", 5, MAY), figure("c", 4, JUNE, _sequence="1"),
+    ]  # fmt: skip
+    assert push(key, *moves) == [TAKEN, TAKEN, OVERLAPS, OVERLAPS]
+    told = key.post("metrics", "/v1/events", moves[2:])["results"]
+    by_e, by_c = (result["errors"][0]["detail"] for result in told)
+    assert "'c'" in by_e
+    assert "can't leave" in by_e
+    assert by_c.startswith("The event 'd'")
+
+
+def test_only_versions_that_count_outrank_others(key: Key) -> None:
+    push(key, figure("b", 8))
+    for end in ("drop", None, "close"):
+        backfill = opened(key)
+        push(key, figure(f"a{end}", 1, APRIL, _sequence="9", region=str(end)), backfill=backfill)
+        if end:
+            key.post("metrics", f"/v1/backfills/{backfill}/{end}", BECAUSE)
+        if end == "close":
+            key.post("metrics", f"/v1/backfills/{backfill}/revert", BECAUSE)
+        assert push(key, figure(f"a{end}", 1, _sequence="5")) == [OVERLAPS]
+
+
+def test_of_versions_that_are_equally_high_the_first_stands(key: Key) -> None:
+    push(key, figure("a", 7, _sequence="1"))
+    assert push(key, figure("a", 7, APRIL, _sequence="01"), figure("b", 8)) == [TAKEN, OVERLAPS]
+    assert push(key, figure("c", 7, APRIL)) == [TAKEN]
+
+
+def test_what_repeats_a_refused_event_is_refused_with_it(key: Key) -> None:
+    push(key, figure("z", 7))
+    assert push(key, figure("a", 7, _sequence="1"), figure("a", 7)) == [OVERLAPS] * 2
 
 
 def test_history_in_a_backfill_overlaps_what_counts_and_what_is_in_it(key: Key) -> None:
@@ -120,8 +155,7 @@ def test_within_a_backfill_what_it_changes_is_changed(key: Key) -> None:
     assert push(key, figure("c", 1), moved, backfill=backfill) == [TAKEN] * 2
     assert push(key, figure("d", 1, APRIL), backfill=backfill) == [TAKEN]
     assert push(key, figure("e", 1), figure("e", 1, APRIL)) == [OVERLAPS] * 2
-    closing = {"reason": "loaded"}
-    key.post("metrics", f"/v1/backfills/{backfill}/close", closing)
+    key.post("metrics", f"/v1/backfills/{backfill}/close", BECAUSE)
     assert push(key, figure("f", 1), figure("g", 1, APRIL)) == [OVERLAPS] * 2
 
 
@@ -130,11 +164,29 @@ def test_a_backfill_does_not_close_on_figures_that_came_meanwhile(key: Key) -> N
     push(key, figure("a", 1, APRIL), figure("b", 2), backfill=backfill)
     assert push(key, figure("c", 1, APRIL)) == [TAKEN]
     closing = f"/v1/backfills/{backfill}/close"
-    problem = key.refused(409, "POST", "metrics", closing, json={"reason": "loaded"})
+    problem = key.refused(409, "POST", "metrics", closing, json=BECAUSE)
     assert problem["errors"][0]["code"] == "overlap"
     assert key.get("metrics", f"/v1/backfills/{backfill}")["state"] == "open"
     retract(key, "c", backfill=backfill)
-    assert key.post("metrics", closing, {"reason": "loaded"})["state"] == "closed"
+    assert key.post("metrics", closing, BECAUSE)["state"] == "closed"
+
+
+def test_what_overlaps_since_a_revert_can_be_put_right(key: Key) -> None:
+    push(key, figure("b", 7))
+    backfill = opened(key)
+    push(key, figure("b", 7, APRIL, _sequence="1"), backfill=backfill)
+    key.post("metrics", f"/v1/backfills/{backfill}/close", BECAUSE)
+    assert push(key, figure("d", 8)) == [TAKEN]
+    key.post("metrics", f"/v1/backfills/{backfill}/revert", BECAUSE)
+    assert push(key, figure("d", 9, _sequence="1")) == [TAKEN]
+    later, other = opened(key), opened(key)
+    assert push(key, figure("d", 10, _sequence="2"), backfill=later) == [TAKEN]
+    key.post("metrics", f"/v1/backfills/{later}/close", BECAUSE)
+    # What a backfill takes back within itself hinders nobody.
+    push(key, figure("e", 1, MAY), backfill=other)
+    retract(key, "e", backfill=other)
+    assert push(key, figure("f", 1, MAY)) == [TAKEN]
+    key.post("metrics", f"/v1/backfills/{other}/close", BECAUSE)
 
 
 def test_a_stream_of_lines_is_no_way_around(key: Key) -> None:
@@ -172,6 +224,19 @@ def test_a_later_file_may_number_its_rows_anew(key: Key) -> None:
     changed = load(key, later, "2024-07-01T00:00:00Z").json()
     assert (changed["restated"], changed["accepted"]) == (2, 1)
     assert load(key, later, "2024-07-01T00:00:00Z").json()["unchanged"] == 3
+
+
+def test_a_file_names_who_stands_in_the_way(key: Key) -> None:
+    first = "".join(f"{n},margin,2024-{n:02}-28,{n}\n" for n in range(1, 6))
+    load(key, first, "2024-06-01T00:00:00Z")
+    shorter = "".join(f"{n},margin,2024-{n + 1:02}-28,{n}\n" for n in range(1, 5))
+    refused = load(key, shorter, "2024-07-01T00:00:00Z").json()
+    last = next(error for error in refused["errors"] if error["pointer"] == "/rows/5")
+    assert "The event '5'" in last["detail"]
+    assert all("'5'" in error["detail"] for error in refused["errors"])
+    five = {"source": "/sources/files", "event_id": "5", "reason": "gone"}
+    key.post("metrics", "/v1/retractions", five)
+    assert load(key, shorter, "2024-07-01T00:00:00Z").json()["restated"] == 4
 
 
 def test_a_webhook_that_gives_a_figure_again_stands_in_quarantine(key: Key) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
 from typing import Any
 
@@ -64,6 +65,16 @@ def test_rows_come_as_they_were_stored_and_in_their_order(
         found, none = ask_together(connection, [(statement, everything), (statement, nothing)])
     assert [tuple(row) for row in found] == sorted(ROWS, reverse=True)
     assert list(none) == []
+
+
+def test_more_than_one_value_holds_is_told_row_by_row(database: Database) -> None:
+    everything = {"below": 10, "names": [name for _, name, _, _ in ROWS]}
+    with database.read(None) as connection:
+        driver = connection.connection.driver_connection
+        if isinstance(driver, sqlite3.Connection):
+            driver.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, 200)
+        (found,) = ask_together(connection, [(many_rows(ASKED), everything)])
+    assert [tuple(row) for row in found] == sorted(ROWS, reverse=True)
 
 
 def test_what_need_not_be_durable_does_not_wait_for_the_disk(database: Database) -> None:

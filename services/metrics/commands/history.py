@@ -55,17 +55,17 @@ def change_backfill(transaction: Transaction, change: Change) -> Backfill:
             if needed == "open"
             else f"The backfill {present.name!r} is {present.state}; only a closed one is reverted."
         )
-    stream = f"backfill/{change.backfill_id}"
+    stream, before = f"backfill/{change.backfill_id}", transaction.position
     transaction.record(stream, len(transaction.stream(stream)), [change])
     bring_up(transaction, change.backfill_id, counts=isinstance(change, BackfillClosed))
     if isinstance(change, BackfillClosed):
-        _demand_no_overlap(transaction, present)
+        _demand_no_overlap(transaction, present, before)
     return backfill(transaction, change.backfill_id)
 
 
-def _demand_no_overlap(transaction: Transaction, closed: Backfill) -> None:
+def _demand_no_overlap(transaction: Transaction, closed: Backfill, before: int) -> None:
     """Refuse to let figures of a backfill count beside other facts that give them."""
-    found = overlaps_of(transaction, closed.id)
+    found = overlaps_of(transaction, closed.id, before)
     if found:
         faults = [
             Fault(

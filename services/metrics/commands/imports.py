@@ -264,8 +264,10 @@ def _append(
         if outcome.fault is not None
     ]
     if overlaps:
+        before = report.accepted + report.restated + report.retracted
+        stored = f"{before} changes before them were stored" if before else "nothing was stored"
         raise CONFLICT.refusal(
-            f"Figures of the file are given by other facts ({len(overlaps)}); nothing was stored. "
+            f"Figures of the file are given by other facts ({len(overlaps)}); {stored}. "
             f"{overlaps[0].detail}",
             overlaps[:MAX_FAULTS],
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence, Set
 from typing import Any
 
 from sqlalchemy import insert, select, update
@@ -44,20 +44,23 @@ def exclude_retracted(transaction: Transaction, event: Event, payload: Retracted
             events.c.position < event.position,
         )
     ).scalars()
-    for position in versions.all():
-        _exclude(transaction, position, event.position, RETRACTED)
+    _exclude(transaction, [(position, event.position) for position in versions], RETRACTED)
 
 
-def _exclude(transaction: Transaction, position: int, from_position: int, cause: str) -> None:
-    transaction.connection.execute(
-        insert(excluded).values(
-            tenant_id=transaction.tenant_id,
-            position=position,
-            from_position=from_position,
-            to_position=None,
-            cause=cause,
-        )
-    )
+def _exclude(transaction: Transaction, which: Sequence[tuple[int, int]], cause: str) -> None:
+    """Exclude versions, each from a position on."""
+    rows = [
+        {
+            "tenant_id": transaction.tenant_id,
+            "position": position,
+            "from_position": from_position,
+            "to_position": None,
+            "cause": cause,
+        }
+        for position, from_position in which
+    ]
+    if rows:
+        transaction.connection.execute(insert(excluded), rows)
 
 
 def supersede_versions(transaction: Transaction, facts: Sequence[Event]) -> None:
@@ -69,11 +72,13 @@ def supersede_versions(transaction: Transaction, facts: Sequence[Event]) -> None
     first = facts[0].position
     versions = _versions(transaction, families, facts[-1].position)
     closed = closed_backfills(transaction)
+    out = _excluded(transaction, [v.position for family in families for v in versions[family]])
+    superseded: list[tuple[int, int]] = []
     for family in families:
-        counting = [v for v in versions[family] if v.backfill is None or v.backfill in closed]
-        standing, out = None, _excluded(transaction, [v.position for v in counting])
-        losers: list[int] = []
-        for version in counting:
+        standing, losers = None, list[int]()
+        for version in versions[family]:
+            if version.backfill is not None and version.backfill not in closed:
+                continue
             wins = standing is None or (
                 sequence_order(version.sequence) > sequence_order(standing.sequence)
             )
@@ -83,20 +88,28 @@ def supersede_versions(transaction: Transaction, facts: Sequence[Event]) -> None
             for loser in losers if version.position >= first else ():
                 if loser not in out:
                     out.add(loser)
-                    _exclude(transaction, loser, version.position, RESTATED)
+                    superseded.append((loser, version.position))
+    _exclude(transaction, superseded, RESTATED)
 
 
 def _excluded(transaction: Transaction, positions: Sequence[int]) -> set[int]:
     """Which of some versions count no longer because of another one."""
-    return set(
-        transaction.connection.execute(
-            select(excluded.c.position).where(
-                excluded.c.tenant_id == transaction.tenant_id,
-                excluded.c.position.in_(positions),
-                excluded.c.to_position.is_(None),
-                excluded.c.cause != RETRACTED,
-            )
-        ).scalars()
+    found: set[int] = set()
+    for start in range(0, len(positions), LOOKUP_CHUNK):
+        told = select(excluded.c.position).where(
+            *_standing(transaction, positions[start : start + LOOKUP_CHUNK])
+        )
+        found.update(transaction.connection.execute(told).scalars())
+    return found
+
+
+def _standing(transaction: Transaction, positions: Sequence[int]) -> tuple[Any, ...]:
+    """That which stands of some versions is excluded by another one."""
+    return (
+        excluded.c.tenant_id == transaction.tenant_id,
+        excluded.c.position.in_(positions),
+        excluded.c.to_position.is_(None),
+        excluded.c.cause != RETRACTED,
     )
 
 
@@ -112,12 +125,14 @@ def change_backfill(transaction: Transaction, backfill_id: str, position: int) -
     families.update(taken_back(transaction, {backfill_id}))
     closed = closed_backfills(transaction)
     until = taken_back(transaction, closed)
+    every, out = list[int](), set[int]()
     for family, found in _versions(transaction, families, position).items():
         counting = [v for v in found if v.backfill is None or v.backfill in closed]
         highest = max(counting, key=lambda v: sequence_order(v.sequence), default=None)
         gone = until.get(family, 0)
-        out = {v.position for v in counting if v.position < gone or v is not highest}
-        _settle(transaction, [v.position for v in found], out, position)
+        out.update(v.position for v in counting if v.position < gone or v is not highest)
+        every += [v.position for v in found]
+    _settle(transaction, every, out, position)
 
 
 def taken_back(view: View, backfill_ids: Collection[str]) -> dict[Family, int]:
@@ -140,25 +155,16 @@ def taken_back(view: View, backfill_ids: Collection[str]) -> dict[Family, int]:
 
 
 def _settle(
-    transaction: Transaction, family: Sequence[int], out: Collection[int], position: int
+    transaction: Transaction, versions: Sequence[int], out: Set[int], position: int
 ) -> None:
-    """Exclude just these versions of a fact from a position on; retractions stand beside."""
-    mine = (
-        excluded.c.tenant_id == transaction.tenant_id,
-        excluded.c.position.in_(family),
-        excluded.c.to_position.is_(None),
-        excluded.c.cause != RETRACTED,
-    )
-    standing = _excluded(transaction, family)
-    back = standing - set(out)
-    if back:
-        transaction.connection.execute(
-            update(excluded)
-            .where(*mine, excluded.c.position.in_(back))
-            .values(to_position=position)
-        )
-    for version in sorted(set(out) - standing):
-        _exclude(transaction, version, position, BACKFILLED)
+    """Exclude just these of some versions from a position on; retractions stand beside."""
+    standing = _excluded(transaction, versions)
+    back = sorted(standing - out)
+    for start in range(0, len(back), LOOKUP_CHUNK):
+        among = _standing(transaction, back[start : start + LOOKUP_CHUNK])
+        transaction.connection.execute(update(excluded).where(*among).values(to_position=position))
+    gone = [(version, position) for version in sorted(out - standing)]
+    _exclude(transaction, gone, BACKFILLED)
 
 
 def closed_backfills(view: View) -> set[str]:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from copy import deepcopy
+from collections import defaultdict, deque
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Row, insert, select
+from sqlalchemy import insert, select
 
 from services.metrics.domain.facts import Retracted
 from services.metrics.domain.sequences import sequence_order
 from services.metrics.projections.counting import taken_back
-from services.metrics.replay.knowledge import Ground, Knowledge
+from services.metrics.replay.knowledge import Condition, Ground, Knowledge
 from services.metrics.replay.rules import rules
 from services.metrics.tables import figures
 from shared.chain import canonical_json, parse_json
@@ -26,13 +26,6 @@ from shared.ledger.rows import LOOKUP_CHUNK, Identity
 from shared.ledger.tables import events
 
 OBSERVED, RETRACTED = "metric.observed", "ledger.retracted"
-
-_TOLD = select(
-    figures.c.place, events.c.position, events.c.source, events.c.event_id, events.c.sequence
-).join(
-    events,
-    (events.c.tenant_id == figures.c.tenant_id) & (events.c.position == figures.c.position),
-)  # fmt: skip
 
 
 def place_of(figure: Event) -> bytes:
@@ -59,9 +52,9 @@ def overlapping(
 ) -> dict[Identity, Fault]:
     """What is wrong with new figures at whose place another fact of their source counts.
 
-    `versions` are the sequences under which facts are stored. A fact that is said again at its own
-    place overlaps nothing, nor does a version that a higher one outranks, nor what takes the place
-    of a fact that the same batch retracts.
+    `versions` tells which facts are stored in some version. A fact that is said again at its own
+    place overlaps nothing, nor does a version that another one outranks, nor what takes the place
+    of a fact that the same batch retracts or moves elsewhere.
     """
     by_backfill: dict[str | None, list[Event]] = defaultdict(list)
     for event in fresh:
@@ -69,16 +62,216 @@ def overlapping(
             by_backfill[event.backfill].append(event)
     found: dict[Identity, Fault] = {}
     for backfill, own in by_backfill.items():
-        standing = Standing(transaction, [place_of(event) for event in own], backfill, versions)
+        places = [place_of(event) for event in own]
+        again = {_family(event) for event in own} & versions.keys()
+        standing = _standing(transaction, places, again, backfill)
         for family in _retracted(fresh, backfill):
-            standing.leave(family)
-        for event, holder in standing.refused(own):
-            detail = (
-                f"The event {holder!r} of {event.source!r} gives this figure for the same "
-                "moment; restate that one with a higher sequence, or retract it first."
-            )
-            found[event.identity] = Fault("/data/figure", detail, "overlap")
+            standing.pop(family, None)
+        for claim, fault in Contest(_claims(own, places, standing), standing).refused():
+            found.update((event.identity, fault) for event in claim.events)
     return found
+
+
+@dataclass(slots=True)
+class Stand:
+    """Where a fact stands by the version of it that counts, and how high that one is."""
+
+    order: tuple[Any, ...]
+    place: bytes
+
+
+@dataclass(slots=True)
+class Claim:
+    """Where a fact would stand by the events of a batch that let it move there, or come."""
+
+    family: Family
+    stand: Stand
+    events: list[Event] = field(default_factory=list)
+
+
+class Contest:
+    """Who gets the places that facts claim: whoever stays there, else the first who claims it."""
+
+    def __init__(self, claims: Mapping[Family, Claim], standing: Mapping[Family, Stand]) -> None:
+        self._standing = standing
+        self._stays = {
+            stand.place: family for family, stand in standing.items() if family not in claims
+        }
+        self._claims: dict[bytes, list[Claim]] = defaultdict(list)
+        for claim in claims.values():
+            self._claims[claim.stand.place].append(claim)
+        self._refused: dict[Family, tuple[Claim, Fault]] = {}
+        # Those who can't leave, since the place that they want is another one's.
+        self._stuck: deque[tuple[Family, Family]] = deque()
+
+    def refused(self) -> Iterator[tuple[Claim, Fault]]:
+        """The claims that fail, those on the places of facts that can't leave among them."""
+        for place, claims in self._claims.items():
+            stays = self._stays.get(place)
+            for claim in claims if stays else claims[1:]:
+                holder = stays or claims[0].family
+                self._refuse(claim, holder, _taken(holder))
+        while self._stuck:
+            stuck, holder = self._stuck.popleft()
+            for claim in self._claims[self._standing[stuck].place]:
+                if claim.family not in self._refused:
+                    self._refuse(claim, holder, _not_freed(stuck, holder))
+        return iter(self._refused.values())
+
+    def _refuse(self, claim: Claim, holder: Family, because: str) -> None:
+        self._refused[claim.family] = claim, Fault("/data/figure", because, "overlap")
+        if claim.family in self._standing:
+            self._stuck.append((claim.family, holder))
+
+
+def _claims(
+    own: Sequence[Event], places: Sequence[bytes], standing: Mapping[Family, Stand]
+) -> dict[Family, Claim]:
+    """Where facts want to stand that come, or that a higher version lets move."""
+    claims: dict[Family, Claim] = {}
+    for event, place in zip(own, places, strict=True):
+        family, order = _family(event), sequence_order(event.sequence)
+        before = standing.get(family)
+        if before is not None and order <= before.order:
+            continue
+        claim = claims.setdefault(family, Claim(family, Stand(order, place)))
+        claim.events.append(event)
+        if order > claim.stand.order:
+            claim.stand = Stand(order, place)
+    return {
+        family: claim
+        for family, claim in claims.items()
+        if family not in standing or standing[family].place != claim.stand.place
+    }
+
+
+def _taken(holder: Family) -> str:
+    return (
+        f"The event {holder[1]!r} of {holder[0]!r} gives this figure for the same moment; restate "
+        "that one with a higher sequence, or retract it first."
+    )
+
+
+def _not_freed(stayed: Family, holder: Family) -> str:
+    return (
+        f"The event {stayed[1]!r} of {stayed[0]!r}, whose place this one takes, can't leave it, "
+        f"since the event {holder[1]!r} gives the figure that it would give."
+    )
+
+
+def _standing(
+    view: View, places: Sequence[bytes], again: Iterable[Family], backfill: str | None
+) -> dict[Family, Stand]:
+    """Where those facts stand that hold some places, or are said `again`.
+
+    In a backfill by the highest version that counts or would with it.
+    """
+    ground = Ground.of(rules(view), view.tenant_id, view.position)
+    counting = ground.counting(Knowledge.at(view.position), backfill)
+    at_places = [position for position, _ in _figures_at(view, places)]
+    holders = {(row.source, row.event_id) for row in _events_at(view, at_places, counting)}
+    gone = taken_back(view, {backfill}) if backfill else {}
+    best: dict[int, tuple[Family, tuple[Any, ...]]] = {}
+    highest: dict[Family, int] = {}
+    for row in _versions_of(view, holders.union(again), counting):
+        family, order = (row.source, row.event_id), sequence_order(row.sequence)
+        if row.position < gone.get(family, 0):
+            continue
+        if family in highest and order <= best[highest[family]][1]:
+            continue
+        best[row.position] = family, order
+        highest[family] = row.position
+    stands = {}
+    for position, place in _places_at(view, sorted(highest.values())):
+        family, order = best[position]
+        stands[family] = Stand(order, place)
+    return stands
+
+
+def overlaps_of(view: View, backfill: str, before: int) -> list[tuple[Family, Family]]:
+    """Pairs of facts that count at one place and did not before a position.
+
+    One of each is where it is by a figure of the backfill, which was closed since.
+    """
+    its_own = view.connection.execute(
+        select(events.c.position).where(
+            events.c.tenant_id == view.tenant_id,
+            events.c.backfill == backfill,
+            events.c.name == OBSERVED,
+        )
+    )
+    mine = set(its_own.scalars())
+    touched = [place for _, place in _places_at(view, sorted(mine))]
+    place_of_position = dict(_figures_at(view, touched))
+    ground = Ground.of(rules(view), view.tenant_id, view.position)
+    then = _families_at(view, place_of_position, ground.counting(Knowledge.at(before)))
+    now = _families_at(view, place_of_position, ground.counting(Knowledge.at(view.position)))
+    found = []
+    for place, families in now.items():
+        came = {
+            family for family, position in families.items()
+            if position in mine and family not in then.get(place, {})
+        }  # fmt: skip
+        for family in sorted(came):
+            others = sorted(families.keys() - {family})
+            found += [(family, other) for other in others if other not in came or family < other]
+    return found
+
+
+def _families_at(
+    view: View, place_of_position: Mapping[int, bytes], counting: Sequence[Condition]
+) -> dict[bytes, dict[Family, int]]:
+    """Which facts stand at each place, and by which position."""
+    found: dict[bytes, dict[Family, int]] = defaultdict(dict)
+    for row in _events_at(view, sorted(place_of_position), counting):
+        found[place_of_position[row.position]][row.source, row.event_id] = row.position
+    return found
+
+
+# Asked one after the other and not joined: a planner that knows nothing of these places would look
+# for them behind each event of the ledger.
+def _figures_at(view: View, places: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
+    """The positions of all figures that were ever at some places."""
+    asked = select(figures.c.position, figures.c.place).where(figures.c.tenant_id == view.tenant_id)
+    for some in _chunks(sorted(set(places))):
+        for position, place in view.connection.execute(asked.where(figures.c.place.in_(some))):
+            yield position, bytes(place)
+
+
+def _places_at(view: View, positions: Sequence[int]) -> Iterator[tuple[int, bytes]]:
+    asked = select(figures.c.position, figures.c.place).where(figures.c.tenant_id == view.tenant_id)
+    for some in _chunks(positions):
+        for position, place in view.connection.execute(asked.where(figures.c.position.in_(some))):
+            yield position, bytes(place)
+
+
+def _events_at(
+    view: View, positions: Sequence[int], counting: Sequence[Condition]
+) -> Iterator[Any]:
+    asked = select(events.c.position, events.c.source, events.c.event_id).where(*counting)
+    for some in _chunks(positions):
+        yield from view.connection.execute(asked.where(events.c.position.in_(some)))
+
+
+def _versions_of(
+    view: View, families: Collection[Family], counting: Sequence[Condition]
+) -> Iterator[Any]:
+    """The versions of some facts that count, oldest first within each."""
+    ids: dict[str, list[str]] = defaultdict(list)
+    for source, event_id in sorted(families):
+        ids[source].append(event_id)
+    asked = select(
+        events.c.position, events.c.source, events.c.event_id, events.c.sequence
+    ).where(*counting)  # fmt: skip
+    for source, own in ids.items():
+        for some in _chunks(own):
+            named = asked.where(events.c.source == source, events.c.event_id.in_(some))
+            yield from view.connection.execute(named.order_by(events.c.position))
+
+
+def _chunks(values: Sequence[Any]) -> Iterator[Sequence[Any]]:
+    for start in range(0, len(values), LOOKUP_CHUNK):
+        yield values[start : start + LOOKUP_CHUNK]
 
 
 def _retracted(fresh: Sequence[Event], backfill: str | None) -> list[Family]:
@@ -89,123 +282,5 @@ def _retracted(fresh: Sequence[Event], backfill: str | None) -> list[Family]:
     ]
 
 
-class Standing:
-    """Whose figures stand at some places, as facts come to stand there and leave."""
-
-    def __init__(
-        self, view: View, places: Sequence[bytes], backfill: str | None,
-        versions: Mapping[Family, Collection[str]],
-    ) -> None:  # fmt: skip
-        self._holders: dict[bytes, set[Family]] = defaultdict(set)
-        self._places: dict[Family, bytes] = {}
-        self._highest = {
-            family: max(map(sequence_order, sequences)) for family, sequences in versions.items()
-        }
-        stored = _counting_at(view, sorted(set(places)), backfill)
-        gone: dict[Family, int] = {}
-        if backfill is not None:
-            # There a fact may have a version beside the one that counts, and elsewhere.
-            stored += _versions_in(view, backfill, {(row.source, row.event_id) for row in stored})
-            gone = taken_back(view, {backfill})
-        for row in sorted(stored, key=lambda row: sequence_order(row.sequence)):
-            if row.position > gone.get((row.source, row.event_id), 0):
-                self._put((row.source, row.event_id), bytes(row.place))
-
-    def refused(self, new: Sequence[Event]) -> list[tuple[Event, str]]:
-        """The figures that can't stand, each with the id of the fact that does.
-
-        Facts that are said again leave their places first, since rows of a file may have changed
-        places; if one of them finds its new place taken, they leave one after the other.
-        """
-        moving = {_family(event) for event in new if self._moves(event)}
-        found = deepcopy(self)._taken(new, moving)
-        if any(_family(event) in moving for event, _ in found):
-            found = self._taken(new, ())
-        return found
-
-    def leave(self, family: Family) -> None:
-        """Let a fact stand nowhere any more."""
-        place = self._places.pop(family, None)
-        if place is not None:
-            self._holders[place].discard(family)
-
-    def _moves(self, event: Event) -> bool:
-        """Whether it is a version of a fact that stands elsewhere, and outranks it."""
-        family = _family(event)
-        return self._outranks(event) and self._places.get(family, place_of(event)) != place_of(
-            event
-        )
-
-    def _outranks(self, event: Event) -> bool:
-        order, family = sequence_order(event.sequence), _family(event)
-        return family not in self._highest or order >= self._highest[family]
-
-    def _taken(self, new: Sequence[Event], moving: Iterable[Family]) -> list[tuple[Event, str]]:
-        """Let figures stand at their places, one after the other; those whose place is taken."""
-        for family in moving:
-            self.leave(family)
-        found = []
-        for event in new:
-            family, place = _family(event), place_of(event)
-            others = self._holders[place]
-            if not self._outranks(event):
-                continue
-            if others and family not in others:
-                found.append((event, min(others)[1]))
-                continue
-            self._highest[family] = sequence_order(event.sequence)
-            self._put(family, place)
-        return found
-
-    def _put(self, family: Family, place: bytes) -> None:
-        self.leave(family)
-        self._places[family] = place
-        self._holders[place].add(family)
-
-
 def _family(event: Event) -> Family:
     return event.source, event.event_id
-
-
-def _counting_at(view: View, places: Sequence[bytes], backfill: str | None) -> list[Row[Any]]:
-    """The figures that count at some places, or would with a backfill."""
-    ground = Ground.of(rules(view), view.tenant_id, view.position)
-    counting = ground.counting(Knowledge.at(view.position), backfill)
-    found: list[Row[Any]] = []
-    for start in range(0, len(places), LOOKUP_CHUNK):
-        among = figures.c.place.in_(places[start : start + LOOKUP_CHUNK])
-        found.extend(view.connection.execute(_TOLD.where(*counting, among)))
-    return found
-
-
-def _versions_in(view: View, backfill: str, families: Collection[Family]) -> list[Row[Any]]:
-    """The figures that some facts give in a backfill."""
-    ids: dict[str, list[str]] = defaultdict(list)
-    for source, event_id in sorted(families):
-        ids[source].append(event_id)
-    mine = _TOLD.where(events.c.tenant_id == view.tenant_id, events.c.backfill == backfill)
-    found: list[Row[Any]] = []
-    for source, own in ids.items():
-        for start in range(0, len(own), LOOKUP_CHUNK):
-            named = events.c.event_id.in_(own[start : start + LOOKUP_CHUNK])
-            found.extend(view.connection.execute(mine.where(events.c.source == source, named)))
-    return found
-
-
-def overlaps_of(view: View, backfill: str) -> list[tuple[Family, Family]]:
-    """The facts that count at one place, where a figure of a backfill is one of them; in pairs."""
-    ground = Ground.of(rules(view), view.tenant_id, view.position)
-    counting = ground.counting(Knowledge.at(view.position))
-    its_own = _TOLD.where(events.c.tenant_id == view.tenant_id, events.c.backfill == backfill)
-    touched = its_own.with_only_columns(figures.c.place)
-    rows = view.connection.execute(
-        _TOLD.where(*counting, figures.c.place.in_(touched)).order_by(events.c.position)
-    )
-    first: dict[bytes, Family] = {}
-    found = []
-    for row in rows:
-        family = (row.source, row.event_id)
-        holder = first.setdefault(bytes(row.place), family)
-        if holder != family:
-            found.append((holder, family))
-    return found

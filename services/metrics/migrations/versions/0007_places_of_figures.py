@@ -15,7 +15,8 @@ def upgrade() -> None:
     op.create_table(
         "figures",
         sa.Column("tenant_id", sa.Uuid(), nullable=False),
-        sa.Column("place", sa.LargeBinary(length=32), nullable=False),
         sa.Column("position", POSITION, autoincrement=False, nullable=False),
-        sa.PrimaryKeyConstraint("tenant_id", "place", "position"),
+        sa.Column("place", sa.LargeBinary(length=32), nullable=False),
+        sa.PrimaryKeyConstraint("tenant_id", "position"),
     )
+    op.create_index("figures_by_place", "figures", ["tenant_id", "place"], unique=False)
