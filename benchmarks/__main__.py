@@ -122,11 +122,11 @@ def _segments(house: House, key: Key) -> tuple[int, int]:
 
 
 def _tell_cells(kind: str, house: House, key: Key, seen: list[int]) -> int:
-    """How far behind the worker was when the last batch was answered; how many events there are.
+    """How far behind the worker was when the last batch was stored; how many events there are.
 
-    What was under way when the load ended is stored before one batch more.
+    What was under way when the load ended is stored by the time that one event more is.
     """
-    last = json.dumps(cloudevents(BATCH, 1)).encode()
+    last = json.dumps(cloudevents(1, 1)).encode()
     key.send("POST", "metrics", "/v1/events", content=last, headers=JSON_BATCH)
     started = time.perf_counter()
     whole, built = _segments(house, key)
