@@ -44,6 +44,9 @@ from shared.telemetry import set_up_logging
 from shared.workers import Workers
 
 SWITCH_SECONDS = 0.001
+# Longer than those who ask keep a connection that rests (our own services 5 s, ingresses 60): who
+# sends just when it is closed here would see it reset.
+KEEP_ALIVE_SECONDS = 75
 # Simulated time begins here where a ledger has no events yet.
 SIMULATED_START = datetime(2020, 1, 1, tzinfo=UTC)
 
@@ -149,6 +152,7 @@ def _add_running(app: typer.Typer, service: Service) -> None:
                 log_config=None,
                 access_log=False,
                 server_header=False,
+                timeout_keep_alive=KEEP_ALIVE_SECONDS,
                 timeout_graceful_shutdown=settings.shutdown_grace_seconds,
             )
             uvicorn.Server(config).run()

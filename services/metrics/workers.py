@@ -38,7 +38,8 @@ LONGER = 1.05
 # Looking in vain takes no more than this part of a core.
 LOOKING_SHARE = 0.1
 ASKING_SECONDS = 0.5
-FAILED_SECONDS = 5.0
+# One that reads more than where the ledger stands is rare: once a minute, or with a new segment.
+DEAR_LOOK_SECONDS = 0.002
 FORGETTING_SECONDS = 60.0
 TELLING_PAUSE_SECONDS = 5.0
 READ_BACK_PAUSE_SECONDS = 60.0
@@ -81,8 +82,10 @@ class Building:
         self._tenants: set[UUID] = set()
         # When each is looked at next, in monotonic seconds, the next one first.
         self._turns: list[tuple[float, UUID]] = []
-        # How long those rest for whom something was built not long ago.
+        # How long those rest for whom something was built not long ago, or failed.
         self._pauses: dict[UUID, float] = {}
+        # What a look took lately.
+        self._look_seconds = 0.0
         self._stand: dict[UUID, tuple[int, Any]] = {}
         self._wanted: tuple[UUID | None, Any, list[Series]] = None, None, []
         self._asks_at = self._forgets_at = 0.0
@@ -108,23 +111,33 @@ class Building:
             kept = [turn for turn in self._turns if turn[1] in tenants]
             self._turns = [*kept, *((now, one) for one in tenants - self._tenants)]
             heapify(self._turns)
+            for gone in self._tenants - tenants:
+                self._pauses.pop(gone, None)
             self._tenants = tenants
         self._asks_at = now + ASKING_SECONDS
 
     def _looked_at(self, tenant_id: UUID) -> float:
         """How long a tenant rests after this look; one's trouble is not the others'."""
         # What this thread does, and not how long others keep it waiting.
-        began, pause = time.thread_time(), self._pauses.pop(tenant_id, MAX_PAUSE_SECONDS)
+        began = time.thread_time()
         try:
             built = self.build_some(tenant_id)
         except Exception as error:
+            pause = min(max(2 * self._pauses.get(tenant_id, 0.0), PAUSE_SECONDS), MAX_PAUSE_SECONDS)
+            self._pauses[tenant_id] = pause
             log("workers").warning(
                 "building-failed", tenant_id=str(tenant_id), error=str(error)[:500]
             )
-            return FAILED_SECONDS
-        least = (time.thread_time() - began) / LOOKING_SHARE
-        most = max(PAUSE_SECONDS, len(self._tenants) * least)
-        pause = 0.0 if built else min(max(LONGER * pause, FIRST_LOOK_SECONDS, least), most)
+            return pause
+        took = time.thread_time() - began
+        if built:
+            self._pauses[tenant_id] = 0.0
+            return 0.0
+        self._look_seconds += (min(took, DEAR_LOOK_SECONDS) - self._look_seconds) / 10
+        most = len(self._tenants) * self._look_seconds / LOOKING_SHARE
+        most = min(max(most, PAUSE_SECONDS), MAX_PAUSE_SECONDS)
+        longer = LONGER * self._pauses.pop(tenant_id, most)
+        pause = min(max(longer, FIRST_LOOK_SECONDS, took / LOOKING_SHARE), most)
         if pause < most:
             self._pauses[tenant_id] = pause
         return pause

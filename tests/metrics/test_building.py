@@ -137,6 +137,29 @@ def test_whoever_is_idle_is_looked_at_seldom_and_makes_no_other_wait(
         assert 15 <= sum(one == tenant_id for one, _ in late) <= 20
 
 
+def test_a_dear_look_puts_nobody_to_sleep(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    tenants = [uuid4() for _ in range(100)]
+    monkeypatch.setattr(workers, "_tenants", lambda ledger: tenants)
+    now = 1_000.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    monkeypatch.setattr(time, "thread_time", lambda: now)
+    seen: dict[UUID, list[float]] = {tenant_id: [] for tenant_id in tenants}
+
+    def look(tenant_id: UUID) -> int:
+        nonlocal now
+        # The first look of all reads much; later ones only where the ledger stands.
+        now += 0.0003 if seen[tenant_id] else 0.02
+        seen[tenant_id].append(now)
+        return 0
+
+    building = Building(ledger, SEGMENT)
+    monkeypatch.setattr(building, "build_some", look)
+    while now < 1_030.0:
+        now += building.step()
+    assert max(b - a for times in seen.values() for a, b in pairwise(times)) < 3
+    assert sum(len([at for at in times if at > 1_020]) for times in seen.values()) <= 10 * 100 / 0.3
+
+
 def test_trouble_of_one_organisation_is_not_that_of_others(
     house: House, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:

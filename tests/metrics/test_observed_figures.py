@@ -135,6 +135,38 @@ def test_of_versions_that_are_equally_high_the_first_stands(key: Key) -> None:
     assert push(key, figure("c", 7, APRIL)) == [TAKEN]
 
 
+def test_a_version_that_can_not_count_claims_nothing(key: Key) -> None:
+    push(key, figure("a", 7, _sequence="5"), figure("c", 7, APRIL, _sequence="5"))
+    retract(key, "a")
+    retract(key, "c")
+    assert push(key, figure("a", 6, _sequence="3"), figure("b", 8)) == [TAKEN] * 2
+    assert push(key, figure("c", 6, _sequence="3")) == [TAKEN]
+    assert push(key, figure("c", 6, _sequence="6")) == [OVERLAPS]
+    backfill = opened(key)
+    push(key, figure("d", 1, MAY, _sequence="5"), backfill=backfill)
+    retract(key, "d", backfill=backfill)
+    late = figure("d", 1, JUNE, _sequence="3"), figure("e", 1, JUNE)
+    assert push(key, *late, backfill=backfill) == [TAKEN] * 2
+    key.post("metrics", f"/v1/backfills/{backfill}/close", BECAUSE)
+
+
+def test_where_a_higher_version_is_refused_the_lower_one_counts(key: Key) -> None:
+    push(key, figure("x", 7))
+    versions = [figure("a", 1, APRIL, _sequence="4"), figure("a", 1, _sequence="5")]
+    assert push(key, *versions) == [TAKEN, OVERLAPS]
+    assert push(key, figure("b", 2, APRIL)) == [OVERLAPS]
+    many = [figure("m", n, _sequence=str(n)) for n in range(10)]
+    assert push(key, *many) == [OVERLAPS] * 10
+
+
+def test_a_fact_of_another_kind_leaves_its_place(key: Key) -> None:
+    push(key, figure("a", 7))
+    other = event("a", "work.item.completed", MARCH, type="feature", _sequence="2")
+    assert push(key, other, figure("b", 8)) == [TAKEN] * 2
+    assert push(key, figure("a", 9, _sequence="1"), figure("c", 1, APRIL)) == [TAKEN] * 2
+    assert push(key, figure("a", 9, _sequence="3")) == [OVERLAPS]
+
+
 def test_what_repeats_a_refused_event_is_refused_with_it(key: Key) -> None:
     push(key, figure("z", 7))
     assert push(key, figure("a", 7, _sequence="1"), figure("a", 7)) == [OVERLAPS] * 2
@@ -237,6 +269,15 @@ def test_a_file_names_who_stands_in_the_way(key: Key) -> None:
     five = {"source": "/sources/files", "event_id": "5", "reason": "gone"}
     key.post("metrics", "/v1/retractions", five)
     assert load(key, shorter, "2024-07-01T00:00:00Z").json()["restated"] == 4
+
+
+def test_an_older_export_gives_what_can_not_count_any_more(key: Key) -> None:
+    june, july = "2024-06-01T00:00:00Z", "2024-07-01T00:00:00Z"
+    load(key, f"1,margin,{MARCH},7\n2,margin,{APRIL},8\n", june)
+    gone = {"source": "/sources/files", "event_id": "1", "reason": "typed twice"}
+    key.post("metrics", "/v1/retractions", gone)
+    assert load(key, f"3,margin,{MARCH},7\n", july).json()["accepted"] == 1
+    assert load(key, f"1,margin,{MARCH},6\n", "2024-05-01T00:00:00Z").is_success
 
 
 def test_a_webhook_that_gives_a_figure_again_stands_in_quarantine(key: Key) -> None:

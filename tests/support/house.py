@@ -25,6 +25,7 @@ from services.valuation.app import SERVICE as VALUATION
 from services.valuation.settings import ValuationSettings
 from shared.database import Database
 from shared.ledger import Ledger
+from shared.service import KEEP_ALIVE_SECONDS
 from tests.support.postgresql import OWNER, SERVICE, PostgreSQL
 
 SECRETS_KEY = "ZmFrZS1rZXktZm9yLXRlc3RzLW9ubHktMzItYnl0ZSE="
@@ -61,7 +62,9 @@ class Running:
     """A service that answers on a port of its own."""
 
     def __init__(self, app: FastAPI) -> None:
-        config = uvicorn.Config(app, port=0, log_config=None, access_log=False)
+        config = uvicorn.Config(
+            app, port=0, log_config=None, access_log=False, timeout_keep_alive=KEEP_ALIVE_SECONDS
+        )
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run, daemon=True)
         self._thread.start()

@@ -53,11 +53,11 @@ class Prepared:
         return replace(self, events=events, absent_ids=[])
 
     def part(self, start: int, size: int) -> Prepared:
-        """A part of it, counted over what it no longer gives, then its facts."""
-        beyond = max(start - len(self.absent_ids), 0)
-        rest = max(start + size - len(self.absent_ids), 0)
+        """A part of it, counted over its facts, then those that it no longer gives."""
+        beyond = max(start - len(self.events), 0)
+        rest = max(start + size - len(self.events), 0)
         return replace(
-            self, events=self.events[beyond:rest], absent_ids=self.absent_ids[start : start + size]
+            self, events=self.events[start : start + size], absent_ids=self.absent_ids[beyond:rest]
         )
 
 

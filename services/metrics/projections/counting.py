@@ -89,6 +89,8 @@ def supersede_versions(transaction: Transaction, facts: Sequence[Event]) -> None
                 if loser not in out:
                     out.add(loser)
                     superseded.append((loser, version.position))
+            if version.position >= first:
+                losers.clear()
     _exclude(transaction, superseded, RESTATED)
 
 

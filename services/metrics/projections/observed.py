@@ -8,24 +8,27 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import insert, select
+from sqlalchemy import exists, insert, select
 
 from services.metrics.domain.facts import Retracted
 from services.metrics.domain.sequences import sequence_order
 from services.metrics.projections.counting import taken_back
 from services.metrics.replay.knowledge import Condition, Ground, Knowledge
 from services.metrics.replay.rules import rules
-from services.metrics.tables import figures
+from services.metrics.tables import excluded, figures
 from shared.chain import canonical_json, parse_json
 from shared.clock import to_micros
 from shared.errors import Fault
 from shared.events import Event, payload_of
 from shared.ledger import Transaction, View
+from shared.ledger.projecting import known
 from shared.ledger.ready import Family
 from shared.ledger.rows import LOOKUP_CHUNK, Identity
 from shared.ledger.tables import events
 
 OBSERVED, RETRACTED = "metric.observed", "ledger.retracted"
+# So often the next version of a fact is tried whose highest one of a batch gets no place.
+TURNS = 5
 
 
 def place_of(figure: Event) -> bytes:
@@ -61,32 +64,68 @@ def overlapping(
         if event.name == OBSERVED:
             by_backfill[event.backfill].append(event)
     found: dict[Identity, Fault] = {}
-    for backfill, own in by_backfill.items():
-        places = [place_of(event) for event in own]
-        again = {_family(event) for event in own} & versions.keys()
-        standing = _standing(transaction, places, again, backfill)
-        for family in _retracted(fresh, backfill):
-            standing.pop(family, None)
-        for claim, fault in Contest(_claims(own, places, standing), standing).refused():
-            found.update((event.identity, fault) for event in claim.events)
+    for backfill, events_of_it in by_backfill.items():
+        own = [(event, place_of(event)) for event in events_of_it]
+        again = {_family(event) for event in events_of_it} & versions.keys()
+        standing = _standing(transaction, [place for _, place in own], again, backfill)
+        _leave(standing, [event for event in fresh if event.backfill == backfill])
+        found |= _contested(own, standing)
+    return found
+
+
+def _leave(standing: Mapping[Family, Stand], fresh: Sequence[Event]) -> None:
+    """Let those leave whom a batch retracts, or makes a fact of another kind."""
+    for event in fresh:
+        if event.name == RETRACTED:
+            told = payload_of(event)
+            if isinstance(told, Retracted) and (told.source, told.event_id) in standing:
+                standing[told.source, told.event_id or ""].place = None
+        elif event.name != OBSERVED and _family(event) in standing:
+            stand, order = standing[_family(event)], sequence_order(event.sequence)
+            if order > stand.order:
+                stand.order, stand.place = order, None
+
+
+def _contested(
+    own: Sequence[tuple[Event, bytes]], standing: Mapping[Family, Stand]
+) -> dict[Identity, Fault]:
+    """The figures that get no place.
+
+    Where the highest version of a fact gets none, the next one of the batch would count, and claims
+    its own.
+    """
+    found: dict[Identity, Fault] = {}
+    for turn in range(TURNS):
+        refused = list(Contest(_claims(own, standing), standing).refused())
+        more = (
+            [(claim, fault) for claim, fault in refused if claim.lower] if turn < TURNS - 1 else []
+        )
+        for claim, fault in more or refused:
+            out = claim.highest if more else [*claim.highest, *claim.lower]
+            found.update((event.identity, fault) for event in out)
+        if not more:
+            break
+        own = [(event, place) for event, place in own if event.identity not in found]
     return found
 
 
 @dataclass(slots=True)
 class Stand:
-    """Where a fact stands by the version of it that counts, and how high that one is."""
+    """How high the highest version of a fact is, and its place where it counts."""
 
     order: tuple[Any, ...]
-    place: bytes
+    place: bytes | None
 
 
 @dataclass(slots=True)
 class Claim:
-    """Where a fact would stand by the events of a batch that let it move there, or come."""
+    """Where a fact would stand by its highest version of a batch, that outranks what is stored."""
 
     family: Family
-    stand: Stand
-    events: list[Event] = field(default_factory=list)
+    order: tuple[Any, ...]
+    place: bytes
+    highest: list[Event]
+    lower: list[Event] = field(default_factory=list)
 
 
 class Contest:
@@ -95,14 +134,16 @@ class Contest:
     def __init__(self, claims: Mapping[Family, Claim], standing: Mapping[Family, Stand]) -> None:
         self._standing = standing
         self._stays = {
-            stand.place: family for family, stand in standing.items() if family not in claims
+            stand.place: family
+            for family, stand in standing.items()
+            if stand.place is not None and family not in claims
         }
         self._claims: dict[bytes, list[Claim]] = defaultdict(list)
         for claim in claims.values():
-            self._claims[claim.stand.place].append(claim)
+            self._claims[claim.place].append(claim)
         self._refused: dict[Family, tuple[Claim, Fault]] = {}
         # Those who can't leave, since the place that they want is another one's.
-        self._stuck: deque[tuple[Family, Family]] = deque()
+        self._stuck: deque[tuple[bytes, Family, Family]] = deque()
 
     def refused(self) -> Iterator[tuple[Claim, Fault]]:
         """The claims that fail, those on the places of facts that can't leave among them."""
@@ -112,36 +153,40 @@ class Contest:
                 holder = stays or claims[0].family
                 self._refuse(claim, holder, _taken(holder))
         while self._stuck:
-            stuck, holder = self._stuck.popleft()
-            for claim in self._claims[self._standing[stuck].place]:
+            place, stuck, holder = self._stuck.popleft()
+            for claim in self._claims[place]:
                 if claim.family not in self._refused:
                     self._refuse(claim, holder, _not_freed(stuck, holder))
         return iter(self._refused.values())
 
     def _refuse(self, claim: Claim, holder: Family, because: str) -> None:
         self._refused[claim.family] = claim, Fault("/data/figure", because, "overlap")
-        if claim.family in self._standing:
-            self._stuck.append((claim.family, holder))
+        stands = self._standing.get(claim.family)
+        if stands is not None and stands.place is not None:
+            self._stuck.append((stands.place, claim.family, holder))
 
 
 def _claims(
-    own: Sequence[Event], places: Sequence[bytes], standing: Mapping[Family, Stand]
+    own: Sequence[tuple[Event, bytes]], standing: Mapping[Family, Stand]
 ) -> dict[Family, Claim]:
     """Where facts want to stand that come, or that a higher version lets move."""
     claims: dict[Family, Claim] = {}
-    for event, place in zip(own, places, strict=True):
+    for event, place in own:
         family, order = _family(event), sequence_order(event.sequence)
-        before = standing.get(family)
+        before, claim = standing.get(family), claims.get(family)
         if before is not None and order <= before.order:
             continue
-        claim = claims.setdefault(family, Claim(family, Stand(order, place)))
-        claim.events.append(event)
-        if order > claim.stand.order:
-            claim.stand = Stand(order, place)
+        if claim is None:
+            claims[family] = Claim(family, order, place, [event])
+        elif order > claim.order:
+            claim.lower += claim.highest
+            claim.order, claim.place, claim.highest = order, place, [event]
+        else:
+            claim.lower.append(event)
     return {
         family: claim
         for family, claim in claims.items()
-        if family not in standing or standing[family].place != claim.stand.place
+        if family not in standing or standing[family].place != claim.place
     }
 
 
@@ -155,37 +200,42 @@ def _taken(holder: Family) -> str:
 def _not_freed(stayed: Family, holder: Family) -> str:
     return (
         f"The event {stayed[1]!r} of {stayed[0]!r}, whose place this one takes, can't leave it, "
-        f"since the event {holder[1]!r} gives the figure that it would give."
+        f"since in the end the event {holder[1]!r} stays where it is."
     )
 
 
 def _standing(
     view: View, places: Sequence[bytes], again: Iterable[Family], backfill: str | None
 ) -> dict[Family, Stand]:
-    """Where those facts stand that hold some places, or are said `again`.
+    """How those facts stand that hold some places, or are said `again`; with a backfill, as if it
+    counted.
 
-    In a backfill by the highest version that counts or would with it.
+    What was retracted stands nowhere, and still outranks what is lower.
     """
+    now = Knowledge.at(view.position)
     ground = Ground.of(rules(view), view.tenant_id, view.position)
-    counting = ground.counting(Knowledge.at(view.position), backfill)
-    at_places = [position for position, _ in _figures_at(view, places)]
+    counting = ground.counting(now, backfill)
+    at_places = [position for position, _ in _figures_at(view, places, _not_excluded(view))]
     holders = {(row.source, row.event_id) for row in _events_at(view, at_places, counting)}
-    gone = taken_back(view, {backfill}) if backfill else {}
-    best: dict[int, tuple[Family, tuple[Any, ...]]] = {}
-    highest: dict[Family, int] = {}
-    for row in _versions_of(view, holders.union(again), counting):
+    highest: dict[Family, tuple[tuple[Any, ...], int]] = {}
+    for row in _versions_of(view, holders.union(again), ground.recorded(now, backfill)):
         family, order = (row.source, row.event_id), sequence_order(row.sequence)
-        if row.position < gone.get(family, 0):
-            continue
-        if family in highest and order <= best[highest[family]][1]:
-            continue
-        best[row.position] = family, order
-        highest[family] = row.position
-    stands = {}
-    for position, place in _places_at(view, sorted(highest.values())):
-        family, order = best[position]
-        stands[family] = Stand(order, place)
-    return stands
+        if family not in highest or order > highest[family][0]:
+            highest[family] = order, row.position
+    gone = taken_back(view, {backfill}) if backfill else {}
+    found = {family: Stand(order, None) for family, (order, _) in highest.items()}
+    positions = sorted(position for _, position in highest.values())
+    placed = dict(_places_at(view, positions))
+    for row in _events_at(view, sorted(placed), counting):
+        family = (row.source, row.event_id)
+        if row.position > gone.get(family, 0):
+            found[family].place = placed[row.position]
+    return found
+
+
+def _not_excluded(view: View) -> list[Condition]:
+    stands = excluded.c.position == figures.c.position, excluded.c.tenant_id == view.tenant_id
+    return [~exists().where(*stands, known(excluded, view.position))]
 
 
 def overlaps_of(view: View, backfill: str, before: int) -> list[tuple[Family, Family]]:
@@ -202,7 +252,7 @@ def overlaps_of(view: View, backfill: str, before: int) -> list[tuple[Family, Fa
     )
     mine = set(its_own.scalars())
     touched = [place for _, place in _places_at(view, sorted(mine))]
-    place_of_position = dict(_figures_at(view, touched))
+    place_of_position = dict(_figures_at(view, touched, []))
     ground = Ground.of(rules(view), view.tenant_id, view.position)
     then = _families_at(view, place_of_position, ground.counting(Knowledge.at(before)))
     now = _families_at(view, place_of_position, ground.counting(Knowledge.at(view.position)))
@@ -230,9 +280,13 @@ def _families_at(
 
 # Asked one after the other and not joined: a planner that knows nothing of these places would look
 # for them behind each event of the ledger.
-def _figures_at(view: View, places: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
-    """The positions of all figures that were ever at some places."""
-    asked = select(figures.c.position, figures.c.place).where(figures.c.tenant_id == view.tenant_id)
+def _figures_at(
+    view: View, places: Iterable[bytes], which: Sequence[Condition]
+) -> Iterator[tuple[int, bytes]]:
+    """The positions of figures that were ever at some places."""
+    asked = select(figures.c.position, figures.c.place).where(
+        figures.c.tenant_id == view.tenant_id, *which
+    )
     for some in _chunks(sorted(set(places))):
         for position, place in view.connection.execute(asked.where(figures.c.place.in_(some))):
             yield position, bytes(place)
@@ -272,14 +326,6 @@ def _versions_of(
 def _chunks(values: Sequence[Any]) -> Iterator[Sequence[Any]]:
     for start in range(0, len(values), LOOKUP_CHUNK):
         yield values[start : start + LOOKUP_CHUNK]
-
-
-def _retracted(fresh: Sequence[Event], backfill: str | None) -> list[Family]:
-    """The facts that a batch retracts."""
-    told = [payload_of(e) for e in fresh if e.name == RETRACTED and e.backfill == backfill]
-    return [
-        (one.source, one.event_id) for one in told if isinstance(one, Retracted) and one.event_id
-    ]
 
 
 def _family(event: Event) -> Family:

@@ -133,11 +133,17 @@ class Ground:
         range of its source.
         """
         return [
+            *self.recorded(k, shown),
+            *self._not_excluded(k),
+            *(not_(in_range(row)) for row in self.ranges if row.from_position <= k.retractions),
+        ]
+
+    def recorded(self, k: Knowledge, shown: str | None = None) -> list[Condition]:
+        """The conditions under which an event is there, whether another one outranks it or not."""
+        return [
             events.c.tenant_id == self.tenant_id,
             events.c.position <= max(k.late, k.backfills),
             self._recorded(k, shown),
-            *self._not_excluded(k),
-            *(not_(in_range(row)) for row in self.ranges if row.from_position <= k.retractions),
         ]
 
     def _recorded(self, k: Knowledge, shown: str | None) -> Condition:
