@@ -35,11 +35,9 @@ PAUSE_SECONDS = 0.5
 # While events come in a segment may be whole at any moment.
 FIRST_LOOK_SECONDS = 0.01
 LONGER = 1.05
-# Looking in vain takes no more than this part of a core.
-LOOKING_SHARE = 0.1
+# What looking in vain may take of a core: at one organisation, and at all that rest.
+LOOKING_SHARE, IDLE_SHARE = 0.1, 0.02
 ASKING_SECONDS = 0.5
-# One that reads more than where the ledger stands is rare: once a minute, or with a new segment.
-DEAR_LOOK_SECONDS = 0.002
 FORGETTING_SECONDS = 60.0
 TELLING_PAUSE_SECONDS = 5.0
 READ_BACK_PAUSE_SECONDS = 60.0
@@ -119,7 +117,7 @@ class Building:
     def _looked_at(self, tenant_id: UUID) -> float:
         """How long a tenant rests after this look; one's trouble is not the others'."""
         # What this thread does, and not how long others keep it waiting.
-        began = time.thread_time()
+        began, stood = time.thread_time(), tenant_id in self._stand
         try:
             built = self.build_some(tenant_id)
         except Exception as error:
@@ -133,8 +131,10 @@ class Building:
         if built:
             self._pauses[tenant_id] = 0.0
             return 0.0
-        self._look_seconds += (min(took, DEAR_LOOK_SECONDS) - self._look_seconds) / 10
-        most = len(self._tenants) * self._look_seconds / LOOKING_SHARE
+        if stood:
+            # One at an organisation that was not looked at before reads more, once a minute.
+            self._look_seconds += (took - self._look_seconds) / 10
+        most = len(self._tenants) * self._look_seconds / IDLE_SHARE
         most = min(max(most, PAUSE_SECONDS), MAX_PAUSE_SECONDS)
         longer = LONGER * self._pauses.pop(tenant_id, most)
         pause = min(max(longer, FIRST_LOOK_SECONDS, took / LOOKING_SHARE), most)
