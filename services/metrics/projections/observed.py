@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import exists, insert, select
+from sqlalchemy import Column, exists, insert, select
 
 from services.metrics.domain.facts import Retracted
 from services.metrics.domain.sequences import sequence_order
@@ -215,7 +215,9 @@ def _standing(
     now = Knowledge.at(view.position)
     ground = Ground.of(rules(view), view.tenant_id, view.position)
     counting = ground.counting(now, backfill)
-    at_places = [position for position, _ in _figures_at(view, places, _not_excluded(view))]
+    at_places = [
+        position for position, _ in _figures(view, figures.c.place, places, _not_excluded(view))
+    ]
     holders = {(row.source, row.event_id) for row in _events_at(view, at_places, counting)}
     highest: dict[Family, tuple[tuple[Any, ...], int]] = {}
     for row in _versions_of(view, holders.union(again), ground.recorded(now, backfill)):
@@ -224,8 +226,8 @@ def _standing(
             highest[family] = order, row.position
     gone = taken_back(view, {backfill}) if backfill else {}
     found = {family: Stand(order, None) for family, (order, _) in highest.items()}
-    positions = sorted(position for _, position in highest.values())
-    placed = dict(_places_at(view, positions))
+    positions = {position for _, position in highest.values()}
+    placed = dict(_figures(view, figures.c.position, positions))
     for row in _events_at(view, sorted(placed), counting):
         family = (row.source, row.event_id)
         if row.position > gone.get(family, 0):
@@ -251,8 +253,8 @@ def overlaps_of(view: View, backfill: str, before: int) -> list[tuple[Family, Fa
         )
     )
     mine = set(its_own.scalars())
-    touched = [place for _, place in _places_at(view, sorted(mine))]
-    place_of_position = dict(_figures_at(view, touched, []))
+    touched = [place for _, place in _figures(view, figures.c.position, mine)]
+    place_of_position = dict(_figures(view, figures.c.place, touched))
     ground = Ground.of(rules(view), view.tenant_id, view.position)
     then = _families_at(view, place_of_position, ground.counting(Knowledge.at(before)))
     now = _families_at(view, place_of_position, ground.counting(Knowledge.at(view.position)))
@@ -280,22 +282,15 @@ def _families_at(
 
 # Asked one after the other and not joined: a planner that knows nothing of these places would look
 # for them behind each event of the ledger.
-def _figures_at(
-    view: View, places: Iterable[bytes], which: Sequence[Condition]
+def _figures(
+    view: View, among: Column[Any], values: Iterable[Any], which: Sequence[Condition] = ()
 ) -> Iterator[tuple[int, bytes]]:
-    """The positions of figures that were ever at some places."""
+    """The positions and places of the figures that have some values of one of these columns."""
     asked = select(figures.c.position, figures.c.place).where(
         figures.c.tenant_id == view.tenant_id, *which
     )
-    for some in _chunks(sorted(set(places))):
-        for position, place in view.connection.execute(asked.where(figures.c.place.in_(some))):
-            yield position, bytes(place)
-
-
-def _places_at(view: View, positions: Sequence[int]) -> Iterator[tuple[int, bytes]]:
-    asked = select(figures.c.position, figures.c.place).where(figures.c.tenant_id == view.tenant_id)
-    for some in _chunks(positions):
-        for position, place in view.connection.execute(asked.where(figures.c.position.in_(some))):
+    for some in _chunks(sorted(set(values))):
+        for position, place in view.connection.execute(asked.where(among.in_(some))):
             yield position, bytes(place)
 
 
