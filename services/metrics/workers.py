@@ -146,7 +146,10 @@ class Building:
         """Build the next segments of one tenant's cells; how many were built."""
         with self._ledger.view(tenant_id) as view:
             stand = view.position // self._segment_size, view.beside
-            if not stand[0] or self._stand.get(tenant_id) == stand:
+            if self._stand.get(tenant_id) == stand:
+                return 0
+            if not stand[0]:
+                self._stand[tenant_id] = stand
                 return 0
             if self._wanted[:2] != (tenant_id, view.beside):
                 self._wanted = tenant_id, view.beside, wanted_series(view)

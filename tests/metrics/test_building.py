@@ -137,6 +137,23 @@ def test_whoever_is_idle_is_looked_at_seldom_and_makes_no_other_wait(
         assert 15 <= sum(one == tenant_id for one, _ in late) <= 20
 
 
+def test_whoever_has_no_whole_segment_is_looked_at_ever_less_often_with_others(
+    key: Key, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workers, "_tenants", lambda ledger: [key.tenant_id])
+    monkeypatch.setattr(workers, "ASKING_SECONDS", 1_000.0)
+    monkeypatch.setattr(workers, "PAUSE_SECONDS", 0.01)
+    # As if there were thousands of them.
+    monkeypatch.setattr(workers, "IDLE_SHARE", 1e-6)
+    push(key, "a", 1)
+    building = Building(ledger)
+    rests = []
+    for _ in range(5):
+        rests.append(building.step())
+        time.sleep(0.02)
+    assert max(rests) > 1
+
+
 def test_a_dear_look_puts_nobody_to_sleep(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     tenants = [uuid4() for _ in range(100)]
     monkeypatch.setattr(workers, "_tenants", lambda ledger: tenants)
